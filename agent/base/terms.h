@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The words that several stages share, each list once: the C name and the text used in files, records and options.
+#pragma once
+
+#include <stdbool.h>
+
+#define DK_TECHNOLOGY_LIST(X)                                                                                \
+    X(UNKNOWN, "unknown")                                                                                    \
+    X(4G, "4g")                                                                                              \
+    X(5G, "5g")                                                                                              \
+    X(FIXED, "fixed")                                                                                        \
+    X(AUTO, "auto")
+
+#define DK_ENVIRONMENT_LIST(X)                                                                               \
+    X(UNSTATED, "unstated")                                                                                  \
+    X(INDOOR, "indoor")                                                                                      \
+    X(OUTDOOR, "outdoor")                                                                                    \
+    X(MOVING, "moving")
+
+#define DK_FAMILY_LIST(X)                                                                                    \
+    X(ANY, "any")                                                                                            \
+    X(IPV4, "ipv4")                                                                                          \
+    X(IPV6, "ipv6")
+
+#define DK_STOP_LIST(X)                                                                                      \
+    X(TIME, "time")                                                                                          \
+    X(PRECISE, "precise")                                                                                    \
+    X(VERDICT, "verdict")                                                                                    \
+    X(BUDGET, "budget")
+
+// Of one figure. A missing figure is never 0: it has one of the other three and a reason.
+#define DK_STATUS_LIST(X)                                                                                    \
+    X(NOT_MEASURED, "not_measured")                                                                          \
+    X(OK, "ok")                                                                                              \
+    X(FAILED, "failed")                                                                                      \
+    X(INVALID, "invalid")
+
+#define DK_OUTCOME_LIST(X)                                                                                   \
+    X(NOT_APPLICABLE, "not_applicable")                                                                      \
+    X(PASS, "pass")                                                                                          \
+    X(FAIL, "fail")                                                                                          \
+    X(INCONCLUSIVE, "inconclusive")
+
+#define DK_METHOD_LIST(X)                                                                                    \
+    X(NONE, "none")                                                                                          \
+    X(STAMP, "stamp")                                                                                        \
+    X(ICMP, "icmp")                                                                                          \
+    X(TCP, "tcp")                                                                                            \
+    X(HTTP, "http")
+
+#define DK_KIND_LIST(X)                                                                                      \
+    X(MEASUREMENT, "measurement")                                                                            \
+    X(SKIPPED, "skipped")                                                                                    \
+    X(FAILED, "failed")
+
+#define DK_FAMILY_OF_RULE_LIST(X)                                                                            \
+    X(QCVN, "qcvn")                                                                                          \
+    X(TARGET, "target")
+
+// For each list: the enum, NAME_text() (never NULL) and NAME_parse() (exact text; false leaves *out untouched).
+#define DK_TERMS(X)                                                                                          \
+    X(technology, TECHNOLOGY)                                                                                \
+    X(environment, ENVIRONMENT)                                                                              \
+    X(family, FAMILY)                                                                                        \
+    X(stop, STOP)                                                                                            \
+    X(status, STATUS)                                                                                        \
+    X(outcome, OUTCOME)                                                                                      \
+    X(method, METHOD)                                                                                        \
+    X(kind, KIND)                                                                                            \
+    X(rule_family, FAMILY_OF_RULE)
+
+#define X(name, text) DK_TECHNOLOGY_##name,
+enum dk_technology { DK_TECHNOLOGY_LIST(X) };
+#undef X
+#define X(name, text) DK_ENVIRONMENT_##name,
+enum dk_environment { DK_ENVIRONMENT_LIST(X) };
+#undef X
+#define X(name, text) DK_FAMILY_##name,
+enum dk_family { DK_FAMILY_LIST(X) };
+#undef X
+#define X(name, text) DK_STOP_##name,
+enum dk_stop { DK_STOP_LIST(X) };
+#undef X
+#define X(name, text) DK_STATUS_##name,
+enum dk_status { DK_STATUS_LIST(X) };
+#undef X
+#define X(name, text) DK_OUTCOME_##name,
+enum dk_outcome { DK_OUTCOME_LIST(X) };
+#undef X
+#define X(name, text) DK_METHOD_##name,
+enum dk_method { DK_METHOD_LIST(X) };
+#undef X
+#define X(name, text) DK_KIND_##name,
+enum dk_kind { DK_KIND_LIST(X) };
+#undef X
+#define X(name, text) DK_RULE_FAMILY_##name,
+enum dk_rule_family { DK_FAMILY_OF_RULE_LIST(X) };
+#undef X
+
+#define X(term, LIST)                                                                                        \
+    const char *dk_##term##_text(enum dk_##term value);                                                      \
+    bool dk_##term##_parse(const char *text, enum dk_##term *out);
+DK_TERMS(X)
+#undef X

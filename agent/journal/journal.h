@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The chain of sealed records on disk: STATE/journal/NNNNNNNNNN.jws, one JWS and a line end per file. The head is
+// read from the files; no second file can disagree with it. Beside a record: NNNNNNNNNN.receipt.jws once it was
+// delivered, NNNNNNNNNN.refused once a collector called it malformed (its words inside).
+#pragma once
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/base/sha256.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DK_SEQ_MAX INT64_C(9999999999)
+
+struct dk_journal;
+
+// Opens STATE/journal. `make` creates the folders when they are missing.
+// Errors: NO_INPUT (missing and not to be made), PERMISSION, IO, MEMORY.
+enum dk_err dk_journal_open(const char *state_dir, bool make, struct dk_journal **out, struct dk_fault *fault);
+void dk_journal_free(struct dk_journal *journal);
+DK_DEFINE_FREE(journal, struct dk_journal, dk_journal_free)
+
+// Takes the one lock for runs (flock on STATE/lock), held until dk_journal_free. NOT_NOW when another run has it.
+enum dk_err dk_journal_lock(struct dk_journal *journal, struct dk_fault *fault);
+// The same for deliveries (STATE/deliver.lock), so that a delivery does not keep a run waiting.
+enum dk_err dk_journal_lock_delivery(struct dk_journal *journal, struct dk_fault *fault);
+
+// The last record: *seq (0 when there is none) and `sha256` (base64url SHA-256 of its JWS; "" when there is none).
+// Errors: IO, DATA (the last file is not one line), PERMISSION.
+enum dk_err dk_journal_head(struct dk_journal *journal, int64_t *seq, char sha256[static DK_SHA256_TEXT_SIZE],
+                            struct dk_fault *fault);
+
+// Keeps `jws` (no line end) as record `seq`, which must be head + 1. Durable when it returns DK_OK.
+// Errors: as dk_file_write; NOT_NOW when `seq` is there already.
+enum dk_err dk_journal_append(struct dk_journal *journal, int64_t seq, const char *jws, size_t len,
+                              struct dk_fault *fault);
+
+// Appends the JWS of record `seq`, without its line end. Errors: NO_INPUT, DATA, IO, MEMORY.
+enum dk_err dk_journal_read(struct dk_journal *journal, int64_t seq, struct dk_buf *jws, struct dk_fault *fault);
+
+enum dk_delivery {
+    DK_DELIVERY_WAITING,
+    DK_DELIVERY_DELIVERED,
+    DK_DELIVERY_REFUSED,
+};
+
+struct dk_journal_entry {
+    int64_t seq;
+    enum dk_delivery delivery;
+    int64_t bytes;
+};
+
+// All records, ascending. *entries is owned by the caller (free). Errors: IO, MEMORY.
+enum dk_err dk_journal_list(struct dk_journal *journal, struct dk_journal_entry **entries, size_t *count,
+                            struct dk_fault *fault);
+
+// Keeps the collector's receipt (a JWS) of record `seq`, durable. One that is there already is left as it is.
+enum dk_err dk_journal_keep_receipt(struct dk_journal *journal, int64_t seq, const char *jws, size_t len,
+                                    struct dk_fault *fault);
+// Appends the receipt of record `seq`, without its line end. Errors: NO_INPUT when there is none; DATA, IO, MEMORY.
+enum dk_err dk_journal_read_receipt(struct dk_journal *journal, int64_t seq, struct dk_buf *jws,
+                                    struct dk_fault *fault);
+
+// Marks record `seq` as refused by the collector, with its words. Durable.
+enum dk_err dk_journal_refuse(struct dk_journal *journal, int64_t seq, const char *words, struct dk_fault *fault);
+
+// Removes the oldest delivered records while the journal is over `max_bytes` or they are older than `max_age_ns`
+// (by file time). The last record and every undelivered one stay. Errors: IO.
+enum dk_err dk_journal_prune(struct dk_journal *journal, int64_t max_bytes, int64_t max_age_ns,
+                             struct dk_fault *fault);

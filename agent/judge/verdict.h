@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the judge found: a value. Also the validity flags, which are reasons to doubt a figure.
+#pragma once
+
+#include "agent/base/terms.h"
+#include "config/rules.h"
+#include "probes/measurement.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DK_FLAGS_MAX = 16, DK_FLAG_DETAIL_SIZE = 200 };
+
+#define DK_FLAG_LIST(X)                                                                                      \
+    X(CLOCK_UNSYNCHRONISED, "clock_unsynchronised")                                                          \
+    X(TUNNEL, "tunnel")                                                                                      \
+    X(LOOPBACK, "loopback")                                                                                  \
+    X(UNSTEADY, "unsteady")
+
+enum dk_flag_code {
+#define X(name, text) DK_FLAG_##name,
+    DK_FLAG_LIST(X)
+#undef X
+};
+
+struct dk_flag {
+    enum dk_flag_code code;
+    char detail[DK_FLAG_DETAIL_SIZE];
+};
+
+#define DK_VALIDITY_LIST(X)                                                                                  \
+    X(VALID, "valid")                                                                                        \
+    X(SUSPECT, "suspect")                                                                                    \
+    X(INVALID, "invalid")
+
+enum dk_validity_state {
+#define X(name, text) DK_VALIDITY_##name,
+    DK_VALIDITY_LIST(X)
+#undef X
+};
+
+struct dk_validity {
+    enum dk_validity_state state;
+    size_t count;
+    struct dk_flag flags[DK_FLAGS_MAX];
+};
+
+struct dk_check {
+    struct dk_rule rule;
+    bool has_value;           // false: the figure was not measured; value, low and high mean nothing
+    int64_t value, low, high; // bit/s or ns, by the rule's indicator; [low, high] is the 95 % interval
+    enum dk_outcome outcome;
+    char reason[DK_REASON_SIZE];
+};
+
+struct dk_verdict {
+    char profile_id[DK_RULE_ID_SIZE];
+    char profile_version[DK_RULE_ID_SIZE];
+    char profile_sha256[DK_SHA256_HEX_SIZE];
+    enum dk_technology technology;
+    enum dk_outcome outcome; // of all checks: FAIL if one fails, else INCONCLUSIVE if one is, else PASS if one passes
+    char reason[DK_REASON_SIZE]; // when there is nothing to check or no outcome follows
+    size_t count;
+    struct dk_check checks[DK_RULES_MAX];
+};
+
+// "valid" …, "clock_unsynchronised" …; never NULL.
+const char *dk_validity_text(enum dk_validity_state state);
+const char *dk_flag_text(enum dk_flag_code code);

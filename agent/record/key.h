@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Signing keys: ECDSA P-256. A key is named by its RFC 7638 thumbprint (`kid`).
+#pragma once
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/base/sha256.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct dk_key; // private or public
+
+// A fresh private key. Errors: INTERNAL.
+enum dk_err dk_key_generate(struct dk_key **out, struct dk_fault *fault);
+
+// Reads a private key (PKCS#8 PEM). A file that others than its owner may read or write is refused (PERMISSION).
+// Errors: NO_INPUT, PERMISSION, DATA (not an ECDSA P-256 key), IO.
+enum dk_err dk_key_read_private(const char *path, struct dk_key **out, struct dk_fault *fault);
+
+// Writes the private key as directory/name, mode 0600, durable. Errors: as dk_file_write with DK_WRITE_NEW.
+enum dk_err dk_key_write_private(const struct dk_key *key, const char *directory, const char *name,
+                                 struct dk_fault *fault);
+
+// Reads a public key from text: a JWK (RFC 7517; members kty EC, crv P-256, x, y; a private `d` is refused, others
+// are ignored) or a PEM "PUBLIC KEY". `name` is used in faults. Errors: DATA, MEMORY.
+enum dk_err dk_key_read_public(const char *name, const char *text, size_t len, struct dk_key **out,
+                               struct dk_fault *fault);
+
+// Appends the public key as a JWK: {"crv":"P-256","kty":"EC","x":…,"y":…}, the form the thumbprint is made of.
+enum dk_err dk_key_public_jwk(const struct dk_key *key, struct dk_buf *out);
+
+// RFC 7638 thumbprint, base64url SHA-256; borrowed from the key.
+const char *dk_key_id(const struct dk_key *key);
+
+void dk_key_free(struct dk_key *key);
+DK_DEFINE_FREE(key, struct dk_key, dk_key_free)

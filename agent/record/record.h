@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The record: what is said of one run, as one JSON object of integers and strings (docs/record.md,
+// docs/record.schema.json). These bytes are signed, stored, sent and verified; they are never written anew.
+#pragma once
+
+#include "agent/base/buf.h"
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+#include "agent/base/sha256.h"
+#include "agent/base/terms.h"
+#include "agent/context/context.h"
+#include "agent/judge/verdict.h"
+#include "probes/measurement.h"
+
+#include <stdint.h>
+
+enum { DK_UUID_SIZE = 37, DK_RECORD_MAX_BYTES = 1 << 20 };
+
+// Everything a record is made of, borrowed for the call.
+struct dk_record_facts {
+    char id[DK_UUID_SIZE];           // UUIDv7
+    int64_t seq;                     // from 1
+    char prev[DK_SHA256_TEXT_SIZE];  // base64url SHA-256 of the previous JWS; "" for the first record
+    enum dk_kind kind;
+    char reason[DK_REASON_SIZE];     // of a skipped or failed run
+    char device_id[DK_SHA256_TEXT_SIZE];
+    const char *version;             // of dokiem
+    struct dk_wall start, end;
+    int64_t duration_ns;             // monotonic
+    const char *site_code, *site_name, *site_operator, *note; // "" when not set
+    enum dk_environment environment;
+    const char *server_name, *server_url;
+    const struct dk_context *context;
+    const struct dk_measurement *measurement;
+    const struct dk_validity *validity;
+    const struct dk_verdict *verdict; // NULL when nothing was judged
+};
+
+// Appends the record as compact JSON. Errors: MEMORY, DATA (a text is not UTF-8, or the buffer's maximum), INTERNAL
+// (counts that do not close: sent != received + lost).
+enum dk_err dk_record_build(const struct dk_record_facts *facts, struct dk_buf *out, struct dk_fault *fault);
+
+// Writes a fresh UUIDv7 (RFC 9562 section 5.7) for `when`. Errors: INTERNAL when there is no randomness.
+enum dk_err dk_uuid7(struct dk_wall when, char out[static DK_UUID_SIZE]);
+
+// What other stages need to know of a record without understanding all of it. Lengths are checked, texts are clean.
+struct dk_record_head {
+    char schema[32];
+    char id[DK_UUID_SIZE];
+    int64_t seq;
+    char prev[DK_SHA256_TEXT_SIZE]; // "" for null
+    enum dk_kind kind;
+    char device_id[DK_SHA256_TEXT_SIZE];
+    struct dk_wall start;
+};
+
+// Reads the head of a record's payload, strictly (duplicate keys, wrong types, wrong schema are errors).
+// Errors: DATA saying what is wrong; MEMORY.
+enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_head *out, struct dk_fault *fault);

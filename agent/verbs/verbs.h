@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The verbs of the command line, one file each. A verb reads its arguments, calls stages, prints, and returns the
+// exit status of the program.
+#pragma once
+
+struct dk_verb {
+    const char *name;
+    const char *operands; // as in "FILE…"; "" when there are none
+    const char *help;     // one line
+    int (*run)(int argc, char **argv); // argv[0] is the verb's name
+};
+
+int dk_verb_run(int argc, char **argv);
+int dk_verb_deliver(int argc, char **argv);
+int dk_verb_status(int argc, char **argv);
+int dk_verb_list(int argc, char **argv);
+int dk_verb_show(int argc, char **argv);
+int dk_verb_verify(int argc, char **argv);
+int dk_verb_keygen(int argc, char **argv);
+int dk_verb_enrol(int argc, char **argv);
+int dk_verb_check_config(int argc, char **argv);
+int dk_verb_version(int argc, char **argv);

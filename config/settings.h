@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What dokiem is told to do: defaults, then the configuration file, then the command line, each checked against the
+// one table of options in options.c.
+#pragma once
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/base/terms.h"
+
+#include <limits.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    DK_NAME_SIZE = 128,
+    DK_URL_SIZE = 1024,
+    DK_NOTE_SIZE = 1024,
+    DK_ONLY_DOWNLOAD = 1 << 0,
+    DK_ONLY_UPLOAD = 1 << 1,
+    DK_ONLY_LATENCY = 1 << 2,
+    DK_ONLY_ALL = DK_ONLY_DOWNLOAD | DK_ONLY_UPLOAD | DK_ONLY_LATENCY,
+};
+
+// Texts are UTF-8 without control characters; "" means not set.
+struct dk_settings {
+    // [server]
+    char server_name[DK_NAME_SIZE];
+    char server_url[DK_URL_SIZE]; // http:// or https://, no trailing slash
+    char server_stamp[DK_NAME_SIZE];
+    char server_ca_file[PATH_MAX];
+    int64_t server_connect_timeout_ns;
+    // [test]
+    enum dk_technology technology; // as declared; AUTO when it is to be found out
+    int64_t streams;
+    int64_t duration_ns;
+    enum dk_stop stop;
+    int64_t max_bytes; // per direction
+    int64_t only;      // DK_ONLY_ bits
+    enum dk_family family;
+    char interface[IF_NAMESIZE];
+    // [latency]
+    int64_t latency_count;
+    int64_t latency_interval_ns;
+    int64_t latency_timeout_ns;
+    // [site]
+    char site_code[DK_NAME_SIZE];
+    char site_name[DK_NAME_SIZE];
+    char site_operator[DK_NAME_SIZE];
+    enum dk_environment environment;
+    char note[DK_NOTE_SIZE];
+    // [judge]
+    char profile[PATH_MAX]; // name, or path when it contains '/'
+    // [journal]
+    char state_dir[PATH_MAX];
+    int64_t journal_max_bytes;
+    int64_t journal_max_age_ns;
+    // [collector]
+    char collector_url[DK_URL_SIZE];
+    char collector_ca_file[PATH_MAX];
+    int64_t collector_timeout_ns;
+    int64_t collector_batch;
+};
+
+// Sets every field to its default. state_dir: /var/lib/dokiem for root, else $XDG_STATE_HOME/dokiem (an absolute
+// path), else $HOME/.local/state/dokiem.
+void dk_settings_default(struct dk_settings *settings);
+
+// Reads `path` over *settings. On an error *settings is unchanged and the fault names file, section, key, value and
+// what is allowed. All keys are checked: unknown sections and keys, duplicates and malformed lines are errors.
+// Errors: CONFIG (also for a missing or unreadable file), MEMORY.
+enum dk_err dk_settings_read_file(struct dk_settings *settings, const char *path, struct dk_fault *fault);
+
+// The same from memory; `name` is used in faults. The text may hold any bytes.
+enum dk_err dk_settings_read_text(struct dk_settings *settings, const char *name, const char *text, size_t len,
+                                  struct dk_fault *fault);
+
+// One row of the table of options, for help, check-config and the documentation's tests.
+struct dk_option {
+    const char *section, *key;
+    const char *argument; // long option of the command line without dashes, e.g. "duration"; NULL when there is none
+    const char *type;     // "integer", "duration", "bytes", "text", "url", "path", "one of", "list of"
+    const char *allowed;  // range or choices, for people: "1 to 32"
+    const char *unit;     // "" when there is none
+    const char *fallback; // the default as it would be written in the file
+    const char *help;     // one line
+};
+
+// The rows, in the order of the file; *count is set.
+const struct dk_option *dk_options(size_t *count);
+
+// Sets one option from the text of command line argument `--argument` (see dk_option). Errors: USAGE with the
+// allowed range; NO_INPUT when there is no such argument.
+enum dk_err dk_settings_set_argument(struct dk_settings *settings, const char *argument, const char *value,
+                                     struct dk_fault *fault);
+
+// Appends the settings as a configuration file that would give them again. Errors: MEMORY.
+enum dk_err dk_settings_print(const struct dk_settings *settings, struct dk_buf *out);

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the probes measured: a value, handed from the pipeline to the judge, the record and the reports.
+#pragma once
+
+#include "agent/base/clock.h"
+#include "agent/base/terms.h"
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DK_REASON_SIZE = 200, DK_STREAMS_MAX = 32, DK_ADDRESS_SIZE = INET6_ADDRSTRLEN };
+
+// Payload bytes per interval and stream. Row s, column i (bytes[s * count + i]) holds what stream s moved between
+// i * interval_ns and (i + 1) * interval_ns after the common start.
+struct dk_series {
+    int64_t interval_ns;
+    size_t streams;
+    size_t count;
+    int64_t *bytes; // streams * count values, owned by the measurement; NULL when count is 0
+};
+
+// What the kernel said of one stream's TCP connection when the timed phase ended (tcp(7), TCP_INFO). A figure the
+// kernel does not give is -1.
+struct dk_tcp_stream {
+    int64_t rtt_ns, rtt_variation_ns, rtt_min_ns;
+    int64_t retransmitted_segments;
+    int64_t mss_bytes;
+    int64_t acked_bytes, received_bytes; // since the connection was opened, TCP payload, TLS and headers included
+    int64_t receive_window_limited_ns, send_buffer_limited_ns;
+    char congestion_control[16];
+};
+
+// Download or upload. With a status other than OK only `reason` and what was seen (bytes, duration, series) count.
+struct dk_throughput {
+    enum dk_status status;
+    char reason[DK_REASON_SIZE];
+    int64_t rate_bps;       // steady rate: ramp-up excluded (docs/methodology.md)
+    int64_t rate_whole_bps; // bytes / time of the whole transfer, ramp-up included (the QCVN definition)
+    int64_t rate_low_bps;   // 95 % confidence interval of rate_bps
+    int64_t rate_high_bps;
+    int64_t bytes;          // payload, all streams, from the common start to the earliest last sample
+    int64_t duration_ns;    // from the common start to the earliest last sample
+    int64_t ramp_up_ns;     // how much of the beginning rate_bps leaves out
+    int64_t streams;
+    enum dk_stop stop;
+    struct dk_series series;
+    struct dk_tcp_stream tcp[DK_STREAMS_MAX]; // the first `streams` are filled
+};
+
+// Round-trip times of one phase. sent = received + lost. A duplicate is a further answer to a packet already
+// answered; late answers (after timeout_ns) count as lost. RFC 6673 (loss), RFC 3393 (IPDV), RFC 5481 (PDV).
+struct dk_latency {
+    enum dk_status status;
+    char reason[DK_REASON_SIZE];
+    enum dk_method method;
+    int64_t sent, received, lost, duplicate, reordered; // packets, or requests
+    int64_t interval_ns;                                // between sendings (periodic, RFC 3432)
+    int64_t timeout_ns;                                 // after which an answer counts as lost
+    int64_t rtt_min_ns, rtt_median_ns, rtt_p95_ns, rtt_max_ns;
+    int64_t pdv_p95_ns;   // RTT p95 − RTT min
+    int64_t ipdv_mean_ns; // mean of |RTT(i) − RTT(i−1)| over consecutive sequence numbers
+};
+
+// The reference server as it was reached.
+struct dk_server {
+    char address[DK_ADDRESS_SIZE]; // numeric; "" when it was never reached
+    int64_t connect_ns;            // TCP connect time of the first connection; -1 when not reached
+    char tls[48];                  // "TLSv1.3 TLS_AES_256_GCM_SHA384"; "" for plain HTTP
+};
+
+struct dk_measurement {
+    struct dk_server server;
+    struct dk_throughput download, upload;
+    struct dk_latency latency_idle, latency_download, latency_upload;
+    int64_t data_used_bytes; // both directions, all probes
+};
+
+// Frees the series and zeroes the measurement.
+void dk_measurement_free(struct dk_measurement *measurement);

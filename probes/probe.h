@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The probe contract. A probe measures one thing; it is one struct of functions, listed in probes/probes.c. It runs
+// on the loop it is given, keeps its state in its own run, stays inside its deadline and byte bound, and reports
+// failure as data: `start` returns an error only when dokiem itself is at fault (memory, descriptors). It does not
+// print, judge, build JSON, read configuration or exit.
+#pragma once
+
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+#include "agent/base/terms.h"
+#include "probes/loop.h"
+#include "probes/measurement.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// What is to be measured, resolved from settings by the pipeline. Strings are borrowed and outlive the run.
+struct dk_plan {
+    const char *url;         // base URL of the reference server, without a trailing slash
+    const char *stamp;       // "HOST[:PORT]", "auto" (the HTTP server's address, port 862) or "off"
+    const char *ca_file;     // PEM bundle to trust instead of the system's; "" for the system's
+    const char *interface;   // bind to this interface; "" for any
+    const char *user_agent;  // "dokiem/VERSION"
+    enum dk_family family;
+    int64_t streams;         // 1 … DK_STREAMS_MAX
+    int64_t duration_ns;     // of one timed direction
+    int64_t connect_timeout_ns; // for resolving, connecting, TLS and the first answer
+    int64_t max_bytes;       // payload bound of one direction; reaching it ends the phase with stop = budget
+    int64_t latency_count;   // packets or requests of the idle phase
+    int64_t latency_interval_ns;
+    int64_t latency_timeout_ns;
+};
+
+enum dk_privilege {
+    DK_PRIVILEGE_NONE,
+    DK_PRIVILEGE_NET_RAW,
+};
+
+// How far a running probe is, for a person who waits.
+struct dk_progress {
+    const char *probe;
+    int64_t elapsed_ns, duration_ns; // duration_ns is 0 while it is not known
+    int64_t bytes;                   // payload so far
+    int64_t rate_bps;                // over about the last second; 0 for latency probes
+};
+
+// Private state of one run of one probe.
+struct dk_probe_run;
+
+struct dk_probe {
+    const char *name; // as in --only
+    const char *help; // one line
+    enum dk_privilege privilege;
+
+    // Upper bound of the bytes, both directions, that a run of `plan` will move.
+    int64_t (*max_bytes)(const struct dk_plan *plan);
+
+    // Upper bound of the time a run takes, all phases and timeouts included, in ns.
+    int64_t (*max_duration_ns)(const struct dk_plan *plan);
+
+    // Begins. `measured` is what earlier probes of this run found (the server's address), borrowed for the call.
+    // On success *out is owned by the caller, who ends it with `free`. Errors: MEMORY, IO, INTERNAL.
+    enum dk_err (*start)(struct dk_loop *loop, const struct dk_plan *plan, const struct dk_measurement *measured,
+                         struct dk_probe_run **out, struct dk_fault *fault);
+
+    // True when nothing more will happen.
+    bool (*done)(const struct dk_probe_run *run);
+
+    // Stops at once; the result is FAILED with `reason` (text without control characters).
+    void (*cancel)(struct dk_probe_run *run, const char *reason);
+
+    void (*progress)(const struct dk_probe_run *run, struct dk_progress *out);
+
+    // Moves the result into the fields of `out` that are this probe's own, and adds to out->data_used_bytes.
+    void (*fill)(struct dk_probe_run *run, struct dk_measurement *out);
+
+    // Takes everything off the loop and frees it. NULL is fine.
+    void (*free)(struct dk_probe_run *run);
+};
+
+// Every probe, in the order of a run; the last entry is NULL.
+extern const struct dk_probe *const dk_probes[];
+
+// The probe called `name`, or NULL.
+const struct dk_probe *dk_probe_find(const char *name);
