@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 // A flag of one verb's own. With `argument` the value is stored in *value (borrowed from argv); without, *set is true.
-struct dk_flag {
+struct dk_own_flag {
     const char *name;     // without dashes
     const char *argument; // as in "--key FILE"; NULL for a switch
     const char *help;     // one line
@@ -33,7 +33,7 @@ enum dk_arguments_kind {
 // Reads argv. `own` ends with a flag without a name. The configuration file is --config FILE, else the first that
 // exists of $XDG_CONFIG_HOME/dokiem/dokiem.ini, $HOME/.config/dokiem/dokiem.ini and /etc/dokiem/dokiem.ini.
 // Errors: USAGE, CONFIG, MEMORY.
-enum dk_err dk_arguments_read(int argc, char **argv, enum dk_arguments_kind kind, const struct dk_flag *own,
+enum dk_err dk_arguments_read(int argc, char **argv, enum dk_arguments_kind kind, const struct dk_own_flag *own,
                               struct dk_arguments *out, struct dk_fault *fault);
 
 // Says a fault on stderr, as "dokiem VERB: WHERE: WHAT; TODO", and returns the exit status that belongs to it.
