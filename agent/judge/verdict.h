@@ -69,3 +69,6 @@ struct dk_verdict {
 // "valid" …, "clock_unsynchronised" …; never NULL.
 const char *dk_validity_text(enum dk_validity_state state);
 const char *dk_flag_text(enum dk_flag_code code);
+
+// True when the figure and the threshold are times in ns, false when they are rates in bit/s.
+bool dk_check_in_ns(const struct dk_check *check);

@@ -17,6 +17,9 @@
 
 enum { DK_UUID_SIZE = 37, DK_RECORD_MAX_BYTES = 1 << 20 };
 
+#define DK_RECORD_SCHEMA  "dokiem.record/1"
+#define DK_RECORD_SEQ_MAX INT64_C(9999999999) // ten digits, as the journal names its files
+
 // Everything a record is made of, borrowed for the call.
 struct dk_record_facts {
     char id[DK_UUID_SIZE];           // UUIDv7
@@ -33,12 +36,14 @@ struct dk_record_facts {
     const char *server_name, *server_url;
     const struct dk_context *context;
     const struct dk_measurement *measurement;
-    const struct dk_validity *validity;
+    const struct dk_validity *validity; // NULL when nothing was measured
     const struct dk_verdict *verdict; // NULL when nothing was judged
 };
 
-// Appends the record as compact JSON. Errors: MEMORY, DATA (a text is not UTF-8, or the buffer's maximum), INTERNAL
-// (counts that do not close: sent != received + lost).
+// Appends the record as compact JSON. What is not known is left out; a figure that is missing has a status and a
+// reason, never 0. The device's own address is cut to its network (/24, /48). Errors: MEMORY, DATA (a text is not
+// clean UTF-8, named in the fault; or the buffer's maximum), INTERNAL (counts that do not close: sent != received +
+// lost; a seq that does not fit prev).
 enum dk_err dk_record_build(const struct dk_record_facts *facts, struct dk_buf *out, struct dk_fault *fault);
 
 // Writes a fresh UUIDv7 (RFC 9562 section 5.7) for `when`. Errors: INTERNAL when there is no randomness.

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/record/record.h"
+
+#include "agent/base/parse.h"
+
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+DK_DEFINE_FREE(json, json_t, json_decref)
+
+// The first error stands; after it nothing more is put in, so only the end has to look.
+struct builder {
+    enum dk_err err;
+    struct dk_fault *fault;
+    const char *part; // of the record, for the fault
+};
+
+static void fail(struct builder *b, enum dk_err err, const char *key, const char *what)
+{
+    char where[64];
+
+    snprintf(where, sizeof where, "%s%s%s", b->part, b->part[0] != '\0' ? "." : "", key);
+    if (b->err == DK_OK)
+        b->err = dk_fail(b->fault, err, where, NULL, "%s", what);
+}
+
+// Takes `value`. Once the builder has failed `object` may be NULL, and the value is just freed.
+static json_t *put(struct builder *b, json_t *object, const char *key, json_t *value)
+{
+    if (b->err != DK_OK) {
+        json_decref(value);
+        return NULL;
+    }
+    if (value == NULL || json_object_set_new(object, key, value) != 0) {
+        fail(b, DK_ERR_MEMORY, key, "out of memory");
+        return NULL;
+    }
+    return value;
+}
+
+static json_t *append(struct builder *b, json_t *array, const char *key, json_t *value)
+{
+    if (b->err != DK_OK) {
+        json_decref(value);
+        return NULL;
+    }
+    if (value == NULL || json_array_append_new(array, value) != 0) {
+        fail(b, DK_ERR_MEMORY, key, "out of memory");
+        return NULL;
+    }
+    return value;
+}
+
+static json_t *put_object(struct builder *b, json_t *object, const char *key)
+{
+    b->part = key;
+    return put(b, object, key, json_object());
+}
+
+static void put_integer(struct builder *b, json_t *object, const char *key, int64_t value)
+{
+    put(b, object, key, json_integer(value));
+}
+
+// A figure that is −1 when it is not known is left out then.
+static void put_known(struct builder *b, json_t *object, const char *key, int64_t value)
+{
+    if (value >= 0)
+        put_integer(b, object, key, value);
+}
+
+static void put_text(struct builder *b, json_t *object, const char *key, const char *text)
+{
+    if (!dk_text_is_clean(text, strlen(text)))
+        fail(b, DK_ERR_DATA, key, "is not UTF-8 without control characters");
+    put(b, object, key, b->err == DK_OK ? json_string(text) : NULL);
+}
+
+static void put_text_if_set(struct builder *b, json_t *object, const char *key, const char *text)
+{
+    if (text[0] != '\0')
+        put_text(b, object, key, text);
+}
+
+static void put_chain(struct builder *b, json_t *root, const struct dk_record_facts *facts)
+{
+    if (facts->seq < 1 || facts->seq > DK_RECORD_SEQ_MAX || (facts->seq == 1) != (facts->prev[0] == '\0'))
+        fail(b, DK_ERR_INTERNAL, "seq", "does not fit prev: record 1 has none, every other one has");
+    put_text(b, root, "schema", DK_RECORD_SCHEMA);
+    put_text(b, root, "id", facts->id);
+    put_integer(b, root, "seq", facts->seq);
+    if (facts->prev[0] == '\0')
+        put(b, root, "prev", json_null());
+    else
+        put_text(b, root, "prev", facts->prev);
+    put_text(b, root, "kind", dk_kind_text(facts->kind));
+    if (facts->kind != DK_KIND_MEASUREMENT)
+        put_text(b, root, "reason", facts->reason[0] != '\0' ? facts->reason : "no reason was given");
+}
+
+static void put_device_and_time(struct builder *b, json_t *root, const struct dk_record_facts *facts)
+{
+    const struct dk_host *host = &facts->context->host;
+    const struct dk_clock *clock = &facts->context->clock;
+    char date[DK_RFC3339_SIZE];
+    json_t *device = put_object(b, root, "device");
+
+    put_text(b, device, "id", facts->device_id);
+    put_text(b, device, "software", "dokiem");
+    put_text(b, device, "version", facts->version);
+    put_text(b, device, "os", host->os[0] != '\0' ? host->os : "unknown");
+    put_text(b, device, "arch", host->arch[0] != '\0' ? host->arch : "unknown");
+    put_text_if_set(b, device, "kernel", host->kernel);
+    if (host->cpus > 0)
+        put_integer(b, device, "cpus", host->cpus);
+
+    json_t *time = put_object(b, root, "time");
+
+    dk_wall_rfc3339(facts->start, date);
+    put_text(b, time, "start", date);
+    dk_wall_rfc3339(facts->end, date);
+    put_text(b, time, "end", date);
+    put_integer(b, time, "duration_ns", facts->duration_ns);
+
+    json_t *state = put_object(b, time, "clock");
+
+    put_text(b, state, "state", dk_clock_state_text(clock->state));
+    put_known(b, state, "estimated_error_ns", clock->estimated_error_ns);
+    put_known(b, state, "maximum_error_ns", clock->maximum_error_ns);
+}
+
+// The network only, /24 or /48: the record goes to others, and the full address can point at a person.
+static void put_network(struct builder *b, json_t *object, const char *key, const char *address)
+{
+    unsigned char bytes[16] = {0};
+    char network[INET6_ADDRSTRLEN] = "", text[INET6_ADDRSTRLEN + 4];
+    int family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET;
+    size_t keep = family == AF_INET6 ? 6 : 3;
+
+    if (inet_pton(family, address, bytes) != 1)
+        return;
+    memset(bytes + keep, 0, sizeof bytes - keep);
+    inet_ntop(family, bytes, network, sizeof network);
+    snprintf(text, sizeof text, "%s/%d", network, family == AF_INET6 ? 48 : 24);
+    put_text(b, object, key, text);
+}
+
+static void put_place(struct builder *b, json_t *root, const struct dk_record_facts *facts)
+{
+    const struct dk_link *link = &facts->context->link;
+    json_t *site = put_object(b, root, "site");
+
+    put_text_if_set(b, site, "code", facts->site_code);
+    put_text_if_set(b, site, "name", facts->site_name);
+    put_text(b, site, "environment", dk_environment_text(facts->environment));
+    put_text_if_set(b, site, "note", facts->note);
+
+    json_t *object = put_object(b, root, "link");
+
+    put_text_if_set(b, object, "interface", link->interface);
+    put_text(b, object, "medium", dk_medium_text(link->medium));
+    put_text(b, object, "technology", dk_technology_text(link->technology));
+    put_text(b, object, "technology_declared", dk_technology_text(link->technology_declared));
+    put_text_if_set(b, object, "operator", facts->site_operator);
+    put_known(b, object, "mtu_bytes", link->mtu_bytes);
+    put_known(b, object, "speed_bps", link->speed_bps);
+    put_network(b, object, "local_address", link->local_address);
+    put(b, object, "ipv4", json_boolean(link->ipv4));
+    put(b, object, "ipv6", json_boolean(link->ipv6));
+}
+
+static void put_server(struct builder *b, json_t *root, const struct dk_record_facts *facts)
+{
+    const struct dk_server *server = &facts->measurement->server;
+    json_t *object = put_object(b, root, "server");
+
+    put_text_if_set(b, object, "name", facts->server_name);
+    put_text(b, object, "url", facts->server_url);
+    if (server->address[0] == '\0')
+        return;
+    put_text(b, object, "address", server->address);
+    put_known(b, object, "connect_ns", server->connect_ns);
+    put_text_if_set(b, object, "tls", server->tls);
+}
+
+// Says why a figure is missing. A figure nobody asked for has no reason of its own; a run that ended early has.
+static void put_status(struct builder *b, json_t *object, enum dk_status status, const char *reason,
+                       const struct dk_record_facts *facts)
+{
+    put_text(b, object, "status", dk_status_text(status));
+    if (status == DK_STATUS_OK)
+        return;
+    if (reason[0] == '\0')
+        reason = facts->kind != DK_KIND_MEASUREMENT && facts->reason[0] != '\0' ? facts->reason : "not asked for";
+    put_text(b, object, "reason", reason);
+}
+
+static void put_series(struct builder *b, json_t *object, const struct dk_series *series)
+{
+    if (series->count == 0 || series->bytes == NULL)
+        return;
+
+    json_t *out = put(b, object, "series", json_object());
+
+    put_integer(b, out, "interval_ns", series->interval_ns);
+
+    json_t *bytes = put(b, out, "bytes", json_array());
+
+    for (size_t s = 0; s < series->streams; s++) {
+        json_t *row = append(b, bytes, "series", json_array());
+
+        for (size_t i = 0; i < series->count; i++)
+            append(b, row, "series", json_integer(series->bytes[s * series->count + i]));
+    }
+}
+
+static void put_tcp(struct builder *b, json_t *object, const struct dk_throughput *throughput)
+{
+    json_t *tcp = put(b, object, "tcp", json_object());
+    json_t *streams = put(b, tcp, "streams", json_array());
+
+    for (int64_t i = 0; i < throughput->streams && i < DK_STREAMS_MAX; i++) {
+        const struct dk_tcp_stream *from = &throughput->tcp[i];
+        json_t *to = append(b, streams, "tcp", json_object());
+
+        put_known(b, to, "rtt_ns", from->rtt_ns);
+        put_known(b, to, "rtt_variation_ns", from->rtt_variation_ns);
+        put_known(b, to, "rtt_min_ns", from->rtt_min_ns);
+        put_known(b, to, "retransmitted_segments", from->retransmitted_segments);
+        put_known(b, to, "mss_bytes", from->mss_bytes);
+        put_known(b, to, "acked_bytes", from->acked_bytes);
+        put_known(b, to, "received_bytes", from->received_bytes);
+        put_known(b, to, "receive_window_limited_ns", from->receive_window_limited_ns);
+        put_known(b, to, "send_buffer_limited_ns", from->send_buffer_limited_ns);
+        put_text_if_set(b, to, "congestion_control", from->congestion_control);
+    }
+}
+
+static void put_throughput(struct builder *b, json_t *root, const char *key, const struct dk_throughput *from,
+                           const struct dk_record_facts *facts)
+{
+    json_t *object = put_object(b, root, key);
+
+    put_status(b, object, from->status, from->reason, facts);
+    if (from->status == DK_STATUS_OK) {
+        put_integer(b, object, "rate_bps", from->rate_bps);
+        put_integer(b, object, "rate_whole_bps", from->rate_whole_bps);
+        put_integer(b, object, "rate_low_bps", from->rate_low_bps);
+        put_integer(b, object, "rate_high_bps", from->rate_high_bps);
+        put_integer(b, object, "ramp_up_ns", from->ramp_up_ns);
+        put_text(b, object, "stop", dk_stop_text(from->stop));
+    }
+    // A test that broke off keeps what was seen: it shows how far it came, without being a rate.
+    if (from->status == DK_STATUS_OK || (from->bytes > 0 && from->duration_ns > 0)) {
+        put_integer(b, object, "bytes", from->bytes);
+        put_integer(b, object, "duration_ns", from->duration_ns);
+        put_integer(b, object, "streams", from->streams);
+        put_series(b, object, &from->series);
+        put_tcp(b, object, from);
+    }
+}
+
+static void put_latency(struct builder *b, json_t *latency, const char *key, const struct dk_latency *from,
+                        const struct dk_record_facts *facts)
+{
+    json_t *object = put(b, latency, key, json_object());
+
+    put_status(b, object, from->status, from->reason, facts);
+    if (from->sent != from->received + from->lost || (from->status == DK_STATUS_OK && from->received < 1))
+        fail(b, DK_ERR_INTERNAL, key, "the counts do not close: sent is not received + lost");
+    // Without any answer there is no round-trip time, but the loss is a finding.
+    if (from->status != DK_STATUS_OK && from->sent == 0)
+        return;
+    put_text(b, object, "method", dk_method_text(from->method));
+    put_integer(b, object, "interval_ns", from->interval_ns);
+    put_integer(b, object, "timeout_ns", from->timeout_ns);
+    put_integer(b, object, "sent", from->sent);
+    put_integer(b, object, "received", from->received);
+    put_integer(b, object, "lost", from->lost);
+    put_integer(b, object, "duplicate", from->duplicate);
+    put_integer(b, object, "reordered", from->reordered);
+    if (from->status != DK_STATUS_OK)
+        return;
+    put_integer(b, object, "rtt_min_ns", from->rtt_min_ns);
+    put_integer(b, object, "rtt_median_ns", from->rtt_median_ns);
+    put_integer(b, object, "rtt_p95_ns", from->rtt_p95_ns);
+    put_integer(b, object, "rtt_max_ns", from->rtt_max_ns);
+    put_integer(b, object, "pdv_p95_ns", from->pdv_p95_ns);
+    put_integer(b, object, "ipdv_mean_ns", from->ipdv_mean_ns);
+}
+
+static void put_figures(struct builder *b, json_t *root, const struct dk_record_facts *facts)
+{
+    const struct dk_measurement *measurement = facts->measurement;
+
+    b->part = "";
+    put_integer(b, root, "data_used_bytes", measurement->data_used_bytes);
+    put_throughput(b, root, "download", &measurement->download, facts);
+    put_throughput(b, root, "upload", &measurement->upload, facts);
+
+    json_t *latency = put_object(b, root, "latency");
+
+    put_latency(b, latency, "idle", &measurement->latency_idle, facts);
+    put_latency(b, latency, "download", &measurement->latency_download, facts);
+    put_latency(b, latency, "upload", &measurement->latency_upload, facts);
+}
+
+static void put_validity(struct builder *b, json_t *root, const struct dk_validity *validity)
+{
+    json_t *object = put_object(b, root, "validity");
+
+    put_text(b, object, "state", dk_validity_text(validity->state));
+
+    json_t *flags = put(b, object, "flags", json_array());
+
+    for (size_t i = 0; i < validity->count; i++) {
+        json_t *flag = append(b, flags, "flags", json_object());
+
+        put_text(b, flag, "code", dk_flag_text(validity->flags[i].code));
+        put_text(b, flag, "detail", validity->flags[i].detail);
+    }
+}
+
+static void put_check(struct builder *b, json_t *object, const struct dk_check *check)
+{
+    const struct dk_rule *rule = &check->rule;
+
+    put_text(b, object, "rule", rule->id);
+    put_text(b, object, "family", dk_rule_family_text(rule->family));
+    put_text(b, object, "basis", rule->basis);
+    put_text(b, object, "indicator", dk_indicator_text(rule->indicator));
+    put_text(b, object, "op", dk_op_text(rule->op));
+    put_integer(b, object, dk_check_in_ns(check) ? "threshold_ns" : "threshold_bps", rule->threshold);
+    if (check->has_value) {
+        put_integer(b, object, "value", check->value);
+        put_integer(b, object, "low", check->low);
+        put_integer(b, object, "high", check->high);
+    }
+    put_text(b, object, "outcome", dk_outcome_text(check->outcome));
+    put_text_if_set(b, object, "reason", check->reason);
+}
+
+static void put_verdict(struct builder *b, json_t *root, const struct dk_verdict *verdict)
+{
+    json_t *object = put_object(b, root, "verdict");
+    json_t *profile = put(b, object, "profile", json_object());
+
+    put_text(b, profile, "id", verdict->profile_id);
+    put_text(b, profile, "version", verdict->profile_version);
+    put_text(b, profile, "sha256", verdict->profile_sha256);
+    put_text(b, object, "technology", dk_technology_text(verdict->technology));
+    put_text(b, object, "outcome", dk_outcome_text(verdict->outcome));
+    put_text_if_set(b, object, "reason", verdict->reason);
+
+    json_t *checks = put(b, object, "checks", json_array());
+
+    for (size_t i = 0; i < verdict->count; i++) {
+        json_t *check = append(b, checks, "checks", json_object());
+
+        put_check(b, check, &verdict->checks[i]);
+    }
+}
+
+enum dk_err dk_record_build(const struct dk_record_facts *facts, struct dk_buf *out, struct dk_fault *fault)
+{
+    struct builder b = {.fault = fault, .part = ""};
+    dk_auto(json) json_t *root = json_object();
+
+    if (root == NULL)
+        return dk_fail(fault, DK_ERR_MEMORY, "record", NULL, "out of memory");
+    put_chain(&b, root, facts);
+    put_device_and_time(&b, root, facts);
+    put_place(&b, root, facts);
+    put_server(&b, root, facts);
+    put_figures(&b, root, facts);
+    if (facts->validity != NULL)
+        put_validity(&b, root, facts->validity);
+    if (facts->verdict != NULL)
+        put_verdict(&b, root, facts->verdict);
+    if (b.err != DK_OK)
+        return b.err;
+
+    char *text = json_dumps(root, JSON_COMPACT);
+
+    if (text == NULL)
+        return dk_fail(fault, DK_ERR_MEMORY, "record", NULL, "out of memory");
+
+    enum dk_err err = dk_buf_append(out, text, strlen(text));
+
+    free(text);
+    if (err != DK_OK)
+        return dk_fail(fault, err, "record", "shorten the test or use fewer streams",
+                       "is longer than the %zu bytes allowed", out->max);
+    return DK_OK;
+}
