@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real links of a known rate, made of network namespaces, and real servers on them.
+
+    agent ──veth── server                     Lab(rate_bps=…)
+    agent ──veth── router ──veth── server     Lab(rate_bps=…, router=True)
+
+Both directions of the agent's link are shaped with `tc tbf`. The link's MTU is 1500 and tbf counts whole Ethernet
+frames, so TCP with timestamps carries rate × 1448/1514 of payload (PAYLOAD_SHARE).
+
+A namespace lives as long as the process that holds it, and every process started here dies with this one
+(PR_SET_PDEATHSIG): there are no names to clean up, also after SIGKILL. Needs root; enter() gets it from a user
+namespace where it can, and says why where it cannot.
+"""
+import ctypes
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PAYLOAD_SHARE = 1448 / 1514
+AGENT, SERVER = "10.77.1.1", "10.77.2.1"
+HTTP_PORT, HTTPS_PORT, STAMP_PORT = 8080, 8443, 8862
+SKIP = 77
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def enter():
+    """Makes sure that this process may make namespaces: re-executes itself in a user namespace, or exits 77."""
+    for tool in ("ip", "tc", "nsenter", "unshare"):
+        if shutil.which(tool) is None:
+            print(f"skipped: there is no {tool}")
+            sys.exit(SKIP)
+    if os.geteuid() == 0 and subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode == 0:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        return
+    if "DOKIEM_NETLAB_INSIDE" not in os.environ:
+        if subprocess.run(["unshare", "-Urnm", "true"], capture_output=True).returncode == 0:
+            os.environ["DOKIEM_NETLAB_INSIDE"] = "1"
+            os.execvp("unshare", ["unshare", "-Urnm", "--", sys.executable, *sys.argv])
+    print("skipped: needs root, or user namespaces, to make network namespaces")
+    sys.exit(SKIP)
+
+
+def _die_with_parent():
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def run(*command, timeout=60, check=True):
+    """Runs a command to its end. With `check`, a failure is an error with what the command said."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
+                          preexec_fn=_die_with_parent)
+    if check and done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.strip()}{done.stdout.strip()}")
+    return done
+
+
+class Node:
+    """One network namespace with its own /sys, held by a sleeping process."""
+
+    def __init__(self, name):
+        self.name = name
+        self.holder = subprocess.Popen(
+            ["unshare", "-n", "-m", "sh", "-c", "mount -t sysfs sysfs /sys; echo; exec sleep infinity"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+        try:
+            if self.holder.stdout.readline() != b"\n":
+                raise RuntimeError(f"cannot make the namespace of {name}")
+            self.run("ip", "link", "set", "lo", "up")
+        except BaseException:
+            self.close()
+            raise
+
+    def command(self, *command):
+        """`command` as it has to be started to run in this namespace."""
+        return ["nsenter", "-t", str(self.holder.pid), "-n", "-m", "--wd=" + os.getcwd(), "--", *command]
+
+    def run(self, *command, **options):
+        return run(*self.command(*command), **options)
+
+    def start(self, *command, **options):
+        """Starts a command that goes on; the caller ends it."""
+        options = {"stdin": subprocess.DEVNULL, **options}
+        return subprocess.Popen(self.command(*command), preexec_fn=_die_with_parent, **options)
+
+    def listening(self, port, udp=False):
+        """True when something has the port, by the kernel's own tables (connecting would disturb what is measured)."""
+        kinds, state = (("udp", "udp6"), "07") if udp else (("tcp", "tcp6"), "0A")
+        for kind in kinds:
+            try:
+                with open(f"/proc/{self.holder.pid}/net/{kind}", encoding="ascii") as table:
+                    for line in table:
+                        if re.search(rf":{port:04X} [0-9A-F:]+ {state} ", line):
+                            return True
+            except FileNotFoundError:
+                pass
+        return False
+
+    def close(self):
+        self.holder.kill()
+        self.holder.wait()
+        self.holder.stdout.close()
+
+
+class Lab:
+    """The link and its two (or three) nodes. Use as a context manager."""
+
+    def __init__(self, rate_bps, router=False, limit_ms=50):
+        self.rate_bps = rate_bps
+        self.payload_bps = rate_bps * PAYLOAD_SHARE
+        self._limit_ms = limit_ms
+        self._close = []
+        try:
+            self._make(router)
+        except BaseException:
+            self.close()
+            raise
+
+    def _node(self, name):
+        node = Node(name)
+        self._close.append(node.close)
+        return node
+
+    def _make(self, router):
+        self.agent, self.server = self._node("agent"), self._node("server")
+        self.router = self._node("router") if router else None
+        if router:
+            self._join(self.agent, "lan0", AGENT, self.router, "lan0", "10.77.1.254", shaped=True)
+            self._join(self.router, "wan0", "10.77.2.254", self.server, "wan0", SERVER, shaped=False)
+            self.router.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+            self._route(self.agent, "10.77.1.254", "lan0")
+            self._route(self.server, "10.77.2.254", "wan0")
+        else:
+            self._join(self.agent, "wan0", AGENT, self.server, "wan0", SERVER, shaped=True)
+            self._route(self.agent, SERVER, "wan0")
+            self._route(self.server, AGENT, "wan0")
+
+    @staticmethod
+    def _route(node, gateway, interface):
+        # By the route, because a namespace may not choose a default that the machine does not allow to all.
+        node.run("ip", "route", "add", "default", "via", gateway, "dev", interface, "onlink", "congctl", "cubic")
+
+    def _join(self, a, a_name, a_address, b, b_name, b_address, shaped):
+        a.run("ip", "link", "add", a_name, "mtu", "1500", "type", "veth", "peer", "name", b_name, "mtu", "1500",
+              "netns", str(b.holder.pid))
+        for node, name, address in ((a, a_name, a_address), (b, b_name, b_address)):
+            node.run("ip", "address", "add", address + "/24", "dev", name)
+            node.run("ip", "link", "set", name, "up")
+            if shaped:
+                self._shape(node, name)
+
+    def _shape(self, node, interface):
+        # The burst has to hold one segmentation-offload packet (64 KiB), which tbf otherwise cuts up; the queue is
+        # what a home router has.
+        burst = max(70000, self.rate_bps // 8 // 250)
+        node.run("tc", "qdisc", "replace", "dev", interface, "root", "tbf", "rate", f"{self.rate_bps}bit",
+                 "burst", str(burst), "latency", f"{self._limit_ms}ms")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        while self._close:
+            self._close.pop()()
+
+
+class Service:
+    """A server process on a node. Ready when its ports are; its output is in `log`. Use as a context manager."""
+
+    def __init__(self, node, command, tcp=(), udp=(), directory=None, timeout_s=20):
+        self.node = node
+        self.directory = directory
+        self._log = tempfile.TemporaryFile()
+        self._process = node.start(*command, stdout=self._log, stderr=subprocess.STDOUT)
+        try:
+            end = time.monotonic() + timeout_s
+            while not (all(node.listening(p) for p in tcp) and all(node.listening(p, udp=True) for p in udp)):
+                if self._process.poll() is not None:
+                    raise RuntimeError(f"{command[0]} ended with {self._process.returncode}: {self.log}")
+                if time.monotonic() > end:
+                    raise RuntimeError(f"{command[0]} does not listen after {timeout_s} s: {self.log}")
+                time.sleep(0.02)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def log(self):
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self.returncode = self._process.returncode
+        self._log.close()
+        if self.directory is not None:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def make_certificate(directory, address):
+    """A test CA and a server certificate for `address`, in `directory`: ca.pem, server.pem, server.key."""
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    path = lambda name: os.path.join(directory, name)
+    run("openssl", "req", "-x509", *new_key, "-days", "2", "-subj", "/CN=dokiem test CA",
+        "-keyout", path("ca.key"), "-out", path("ca.pem"))
+    run("openssl", "req", *new_key, "-subj", "/CN=reference", "-keyout", path("server.key"), "-out", path("server.csr"))
+    with open(path("server.ext"), "w", encoding="ascii") as extensions:
+        extensions.write(f"subjectAltName=IP:{address}\nbasicConstraints=CA:FALSE\n")
+    run("openssl", "x509", "-req", "-in", path("server.csr"), "-CA", path("ca.pem"), "-CAkey", path("ca.key"),
+        "-CAcreateserial", "-days", "2", "-extfile", path("server.ext"), "-out", path("server.pem"))
+
+
+def nginx_configuration(directory, address, http_port, https_port):
+    """Fills the shipped packaging/nginx/dokiem.conf in for an unprivileged instance that lives in `directory`."""
+    with open(os.path.join(ROOT, "packaging/nginx/dokiem.conf"), encoding="utf-8") as shipped:
+        text = shipped.read()
+    for old, new in (("listen 80;", f"listen {address}:{http_port};"), ("listen [::]:80;", ""),
+                     ("listen 443 ssl;", f"listen {address}:{https_port} ssl;"), ("listen [::]:443 ssl;", ""),
+                     ("/etc/dokiem/reference/fullchain.pem", f"{directory}/server.pem"),
+                     ("/etc/dokiem/reference/key.pem", f"{directory}/server.key"),
+                     ("root /var/lib/dokiem-reference;", f"root {directory};")):
+        if text.count(old) != 1:
+            raise RuntimeError(f"dokiem.conf does not have {old!r} exactly once")
+        text = text.replace(old, new)
+    with open(f"{directory}/dokiem.conf", "w", encoding="utf-8") as filled:
+        filled.write(text)
+    temporary = "".join(f"    {kind}_temp_path {directory}/{kind};\n"
+                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    with open(f"{directory}/nginx.conf", "w", encoding="utf-8") as main:
+        main.write(f"daemon off;\nmaster_process off;\npid {directory}/pid;\nerror_log stderr warn;\n"
+                   f"events {{\n    worker_connections 512;\n}}\n"
+                   f"http {{\n{temporary}    include {directory}/dokiem.conf;\n}}\n")
+
+
+def start_nginx(node, address=SERVER):
+    """Stock nginx with the shipped configuration, HTTP and HTTPS. `directory` of the result has ca.pem."""
+    directory = tempfile.mkdtemp(prefix="dokiem-nginx-")
+    try:
+        make_certificate(directory, address)
+        run(os.path.join(ROOT, "packaging/nginx/make-garbage"), directory)
+        nginx_configuration(directory, address, HTTP_PORT, HTTPS_PORT)
+        return Service(node, ["nginx", "-e", "stderr", "-p", directory, "-c", f"{directory}/nginx.conf"],
+                       tcp=(HTTP_PORT, HTTPS_PORT), directory=directory)
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+
+
+def start_reference(node, program, address=SERVER):
+    """dokiem-reference: HTTP, and the STAMP reflector."""
+    return Service(node, [program, "--http", f"{address}:{HTTP_PORT}", "--stamp", f"{address}:{STAMP_PORT}"],
+                   tcp=(HTTP_PORT,), udp=(STAMP_PORT,))
+
+
+def free_port():
+    """A TCP port of the loopback that nothing had a moment ago."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
