@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/judge/verdict.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #define TEXT(name, text) text,
 
 const char *dk_validity_text(enum dk_validity_state state)
@@ -20,4 +23,15 @@ const char *dk_flag_text(enum dk_flag_code code)
 bool dk_check_in_ns(const struct dk_check *check)
 {
     return check->rule.indicator == DK_INDICATOR_LATENCY_IDLE_MEDIAN;
+}
+
+void dk_check_amount(const struct dk_check *check, int64_t amount, char out[static DK_AMOUNT_SIZE])
+{
+    // 1 Mb/s = 10^6 bit/s and 1 ms = 10^6 ns: one division serves both.
+    int64_t hundredths = amount / 10000;
+
+    if (check->rule.op == DK_OP_AT_MOST && amount % 10000 > 0)
+        hundredths++;
+    snprintf(out, DK_AMOUNT_SIZE, "%" PRId64 ".%02" PRId64 " %s", hundredths / 100, hundredths % 100,
+             dk_check_in_ns(check) ? "ms" : "Mb/s");
 }

@@ -72,3 +72,9 @@ const char *dk_flag_text(enum dk_flag_code code);
 
 // True when the figure and the threshold are times in ns, false when they are rates in bit/s.
 bool dk_check_in_ns(const struct dk_check *check);
+
+enum { DK_AMOUNT_SIZE = 40 };
+
+// Writes an amount of the check's unit (>= 0) for people: "39.99 Mb/s", "50.01 ms". Two decimals, rounded away from
+// the passing side, so that 39.999 never reads as the 40.00 it missed.
+void dk_check_amount(const struct dk_check *check, int64_t amount, char out[static DK_AMOUNT_SIZE]);

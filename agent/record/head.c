@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/record/record.h"
-
-#include "agent/base/base64url.h"
-
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "agent/base/base64url.h"
+#include "agent/record/record.h"
 
 DK_DEFINE_FREE(json, json_t, json_decref)
 
@@ -65,7 +64,8 @@ static enum dk_err read_chain(const json_t *root, struct dk_record_head *head, s
     return DK_OK;
 }
 
-enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_head *out, struct dk_fault *fault)
+enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_head *out,
+                                struct dk_fault *fault)
 {
     if (len > DK_RECORD_MAX_BYTES)
         return dk_fail(fault, DK_ERR_DATA, "record", NULL, "is longer than %d bytes", DK_RECORD_MAX_BYTES);
@@ -84,7 +84,8 @@ enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_h
     struct dk_record_head head = {0};
     char kind[16], start[DK_RFC3339_SIZE];
 
-    if (!get_text(root, "schema", head.schema, sizeof head.schema) || strcmp(head.schema, DK_RECORD_SCHEMA) != 0)
+    if (!get_text(root, "schema", head.schema, sizeof head.schema) ||
+        strcmp(head.schema, DK_RECORD_SCHEMA) != 0)
         return fail_member(fault, "schema", "\"" DK_RECORD_SCHEMA "\"");
     if (!get_text(root, "id", head.id, sizeof head.id) || !is_uuid7(head.id))
         return fail_member(fault, "id", "a UUIDv7 in lower case");

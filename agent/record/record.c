@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/record/record.h"
 
-#include "agent/base/parse.h"
-
 #include <arpa/inet.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "agent/base/parse.h"
 
 DK_DEFINE_FREE(json, json_t, json_decref)
 
@@ -186,7 +186,8 @@ static void put_server(struct builder *b, json_t *root, const struct dk_record_f
     put_text_if_set(b, object, "tls", server->tls);
 }
 
-// Says why a figure is missing. A figure nobody asked for has no reason of its own; a run that ended early has.
+// Says why a figure is missing. A figure nobody asked for has no reason of its own; a run that ended early
+// has.
 static void put_status(struct builder *b, json_t *object, enum dk_status status, const char *reason,
                        const struct dk_record_facts *facts)
 {
@@ -194,7 +195,8 @@ static void put_status(struct builder *b, json_t *object, enum dk_status status,
     if (status == DK_STATUS_OK)
         return;
     if (reason[0] == '\0')
-        reason = facts->kind != DK_KIND_MEASUREMENT && facts->reason[0] != '\0' ? facts->reason : "not asked for";
+        reason =
+            facts->kind != DK_KIND_MEASUREMENT && facts->reason[0] != '\0' ? facts->reason : "not asked for";
     put_text(b, object, "reason", reason);
 }
 
@@ -289,7 +291,7 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
     put_integer(b, object, "rtt_p95_ns", from->rtt_p95_ns);
     put_integer(b, object, "rtt_max_ns", from->rtt_max_ns);
     put_integer(b, object, "pdv_p95_ns", from->pdv_p95_ns);
-    put_integer(b, object, "ipdv_mean_ns", from->ipdv_mean_ns);
+    put_known(b, object, "ipdv_mean_ns", from->ipdv_mean_ns); // none without two answers in a row
 }
 
 static void put_figures(struct builder *b, json_t *root, const struct dk_record_facts *facts)

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/judge/judge.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    UNSTEADY_PERCENT = 10, // half-width of the interval, of the rate
+    // With 6 samples the median lies between the smallest and the largest with more than 95 % (1 − 2 / 2^6).
+    MEDIAN_SAMPLES_MIN = 6,
+};
+
+// A figure as the rules see it.
+struct figure {
+    enum dk_status status;
+    const char *reason;
+    int64_t value, low, high;
+};
+
+static int64_t subtract_to_zero(int64_t from, int64_t amount)
+{
+    int64_t result = 0;
+
+    return __builtin_sub_overflow(from, amount, &result) || result < 0 ? 0 : result;
+}
+
+static int64_t add_to_max(int64_t a, int64_t b)
+{
+    int64_t result = 0;
+
+    return __builtin_add_overflow(a, b, &result) ? INT64_MAX : result;
+}
+
+static void flag(struct dk_validity *validity, enum dk_flag_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void flag(struct dk_validity *validity, enum dk_flag_code code, const char *format, ...)
+{
+    if (validity->count == DK_FLAGS_MAX)
+        return;
+
+    struct dk_flag *to = &validity->flags[validity->count++];
+    va_list arguments;
+
+    to->code = code;
+    va_start(arguments, format);
+    vsnprintf(to->detail, sizeof to->detail, format, arguments);
+    va_end(arguments);
+    validity->state = DK_VALIDITY_SUSPECT;
+}
+
+static void flag_unsteady(struct dk_validity *validity, const char *direction,
+                          const struct dk_throughput *figure)
+{
+    int64_t half = subtract_to_zero(figure->rate_high_bps, figure->rate_low_bps) / 2;
+
+    if (figure->status != DK_STATUS_OK || half / UNSTEADY_PERCENT <= figure->rate_bps / 100)
+        return;
+
+    int64_t percent = figure->rate_bps >= 100 ? half / (figure->rate_bps / 100) : 100;
+
+    flag(validity, DK_FLAG_UNSTEADY,
+         "%s: the 95 %% interval is about %" PRId64 " %% of the rate to each side", direction, percent);
+}
+
+void dk_judge_validity(const struct dk_measurement *measurement, const struct dk_context *context,
+                       struct dk_validity *out)
+{
+    *out = (struct dk_validity){.state = DK_VALIDITY_VALID};
+    if (context->clock.state == DK_CLOCK_UNSYNCHRONISED)
+        flag(out, DK_FLAG_CLOCK_UNSYNCHRONISED,
+             "the kernel holds the clock to be unsynchronised; start and end may be wrong");
+    if (context->link.medium == DK_MEDIUM_TUNNEL)
+        flag(out, DK_FLAG_TUNNEL, "the route to the server leaves by the tunnel %s", context->link.interface);
+    if (context->link.medium == DK_MEDIUM_LOOPBACK)
+        flag(out, DK_FLAG_LOOPBACK, "the server is on this machine; the figures say nothing about a line");
+    flag_unsteady(out, "download", &measurement->download);
+    flag_unsteady(out, "upload", &measurement->upload);
+}
+
+static struct figure steady_rate(const struct dk_throughput *from)
+{
+    return (struct figure){from->status, from->reason, from->rate_bps, from->rate_low_bps,
+                           from->rate_high_bps};
+}
+
+// The whole rate has no samples of its own to take an interval from: it is one number a run. What makes it
+// scatter is what makes the steady rate scatter, so the half-widths of the steady interval are laid around
+// it. The ramp-up is part of the definition, not an error, so it does not widen the interval.
+static struct figure whole_rate(const struct dk_throughput *from)
+{
+    int64_t whole = from->rate_whole_bps;
+
+    return (struct figure){from->status, from->reason, whole,
+                           subtract_to_zero(whole, subtract_to_zero(from->rate_bps, from->rate_low_bps)),
+                           add_to_max(whole, subtract_to_zero(from->rate_high_bps, from->rate_bps))};
+}
+
+// The median's exact 95 % interval lies between two order statistics; from six samples on, smallest and 95th
+// percentile enclose it. Wider than need be, so it errs to inconclusive.
+static struct figure median_rtt(const struct dk_latency *from)
+{
+    struct figure figure = {from->status, from->reason, from->rtt_median_ns, from->rtt_min_ns,
+                            from->rtt_p95_ns};
+
+    if (from->status == DK_STATUS_OK && from->received < MEDIAN_SAMPLES_MIN)
+        figure = (struct figure){DK_STATUS_FAILED, "fewer than 6 answers: too few to judge", 0, 0, 0};
+    return figure;
+}
+
+static struct figure find_figure(const struct dk_measurement *measurement, enum dk_indicator indicator)
+{
+    switch (indicator) {
+    case DK_INDICATOR_DOWNLOAD_RATE:
+        return steady_rate(&measurement->download);
+    case DK_INDICATOR_DOWNLOAD_RATE_WHOLE:
+        return whole_rate(&measurement->download);
+    case DK_INDICATOR_UPLOAD_RATE:
+        return steady_rate(&measurement->upload);
+    case DK_INDICATOR_UPLOAD_RATE_WHOLE:
+        return whole_rate(&measurement->upload);
+    case DK_INDICATOR_LATENCY_IDLE_MEDIAN:
+        return median_rtt(&measurement->latency_idle);
+    }
+    return (struct figure){.status = DK_STATUS_NOT_MEASURED, .reason = "this version cannot measure it"};
+}
+
+static void explain(struct dk_check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void explain(struct dk_check *check, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(check->reason, sizeof check->reason, format, arguments);
+    va_end(arguments);
+}
+
+static bool has_flag(const struct dk_validity *validity, enum dk_flag_code code)
+{
+    for (size_t i = 0; i < validity->count; i++)
+        if (validity->flags[i].code == code)
+            return true;
+    return false;
+}
+
+static void compare(struct dk_check *check, const struct dk_validity *validity)
+{
+    bool at_least = check->rule.op == DK_OP_AT_LEAST;
+    int64_t threshold = check->rule.threshold;
+    bool pass = at_least ? check->low >= threshold : check->high <= threshold;
+    bool fail = at_least ? check->high < threshold : check->low > threshold;
+    const char *whose =
+        check->rule.family == DK_RULE_FAMILY_QCVN ? "regulation's threshold" : "plan's target";
+    char low[DK_AMOUNT_SIZE], high[DK_AMOUNT_SIZE], limit[DK_AMOUNT_SIZE];
+
+    dk_check_amount(check, check->low, low);
+    dk_check_amount(check, check->high, high);
+    dk_check_amount(check, threshold, limit);
+    if (pass) {
+        check->outcome = DK_OUTCOME_PASS;
+        explain(check, "the 95 %% interval %s to %s meets the %s of %s", low, high, whose, limit);
+    } else if (fail && has_flag(validity, DK_FLAG_TUNNEL)) {
+        // A tunnel can make a line look worse than it is, not better: it spoils a failure, not a pass.
+        check->outcome = DK_OUTCOME_INCONCLUSIVE;
+        explain(check, "the 95 %% interval %s to %s misses %s, but it was measured through a tunnel", low,
+                high, limit);
+    } else if (fail) {
+        check->outcome = DK_OUTCOME_FAIL;
+        explain(check, "the 95 %% interval %s to %s is %s the %s of %s", low, high,
+                at_least ? "below" : "above", whose, limit);
+    } else {
+        check->outcome = DK_OUTCOME_INCONCLUSIVE;
+        explain(check, "the 95 %% interval %s to %s contains the %s of %s", low, high, whose, limit);
+    }
+}
+
+static void judge_rule(struct dk_check *check, const struct dk_measurement *measurement,
+                       const struct dk_validity *validity)
+{
+    struct figure figure = find_figure(measurement, check->rule.indicator);
+
+    if (figure.status == DK_STATUS_NOT_MEASURED) {
+        check->outcome = DK_OUTCOME_NOT_APPLICABLE;
+        explain(check, "%s", figure.reason[0] != '\0' ? figure.reason : "not measured");
+        return;
+    }
+    if (figure.status != DK_STATUS_OK) {
+        check->outcome = DK_OUTCOME_INCONCLUSIVE;
+        explain(check, "%s", figure.reason[0] != '\0' ? figure.reason : "the measurement failed");
+        return;
+    }
+    check->has_value = true;
+    check->value = figure.value;
+    check->low = figure.low;
+    check->high = figure.high;
+    compare(check, validity);
+}
+
+// The strongest finding stands for the whole.
+static enum dk_outcome worst(enum dk_outcome a, enum dk_outcome b)
+{
+    static const int weight[] = {[DK_OUTCOME_NOT_APPLICABLE] = 0,
+                                 [DK_OUTCOME_PASS] = 1,
+                                 [DK_OUTCOME_INCONCLUSIVE] = 2,
+                                 [DK_OUTCOME_FAIL] = 3};
+
+    return weight[a] >= weight[b] ? a : b;
+}
+
+void dk_judge(const struct dk_rules *rules, const struct dk_measurement *measurement,
+              const struct dk_context *context, const struct dk_validity *validity, struct dk_verdict *out)
+{
+    enum dk_technology technology = context->link.technology;
+
+    *out = (struct dk_verdict){.technology = technology, .outcome = DK_OUTCOME_NOT_APPLICABLE};
+    memcpy(out->profile_id, rules->id, sizeof out->profile_id);
+    memcpy(out->profile_version, rules->version, sizeof out->profile_version);
+    memcpy(out->profile_sha256, rules->sha256, sizeof out->profile_sha256);
+    if (technology == DK_TECHNOLOGY_UNKNOWN || technology == DK_TECHNOLOGY_AUTO) {
+        snprintf(out->reason, sizeof out->reason, "technology not declared: use --technology 4g|5g|fixed");
+        return;
+    }
+    for (size_t i = 0; i < rules->count && i < DK_RULES_MAX; i++) {
+        if (rules->rules[i].technology != technology)
+            continue;
+
+        struct dk_check *check = &out->checks[out->count++];
+
+        check->rule = rules->rules[i];
+        judge_rule(check, measurement, validity);
+        out->outcome = worst(out->outcome, check->outcome);
+    }
+    if (out->count == 0)
+        snprintf(out->reason, sizeof out->reason, "the profile has no rule for %s",
+                 dk_technology_text(technology));
+    else if (out->outcome == DK_OUTCOME_NOT_APPLICABLE)
+        snprintf(out->reason, sizeof out->reason, "nothing that the rules look at was measured");
+}
