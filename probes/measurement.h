@@ -56,6 +56,8 @@ struct dk_latency {
     char reason[DK_REASON_SIZE];
     enum dk_method method;
     int64_t sent, received, lost, duplicate, reordered; // packets, or requests
+    int64_t late;    // of the lost: answers that came after timeout_ns
+    int64_t foreign; // datagrams that answer nothing we sent, or are malformed: counted, never believed
     int64_t interval_ns;                                // between sendings (periodic, RFC 3432)
     int64_t timeout_ns;                                 // after which an answer counts as lost
     int64_t rtt_min_ns, rtt_median_ns, rtt_p95_ns, rtt_max_ns;

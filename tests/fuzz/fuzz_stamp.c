@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+#include <string.h>
+
+#include "probes/stamp/datagram.h"
+#include "probes/stamp/reflector.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+// A datagram as both ends read it: no byte outside it is touched, an answer is as long as the question, and
+// what was read is written again as it was, but for what must be zero.
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint8_t out[DK_DATAGRAM_MAX], again[DK_STAMP_SIZE];
+    struct dk_stamp_request request;
+    struct dk_stamp_answer answer;
+
+    if (size > sizeof out)
+        return 0;
+    if (dk_stamp_reflect(data, size, UINT64_MAX, 0, UINT16_MAX, UINT8_MAX, out) != (size >= DK_STAMP_SIZE))
+        abort();
+    if (size < DK_STAMP_SIZE)
+        return 0;
+    if (!dk_stamp_get_request(data, size, &request) || !dk_stamp_get_answer(data, size, &answer))
+        abort();
+    dk_stamp_put_request(&request, again);
+    if (memcmp(again, data, 16) != 0)
+        abort();
+    dk_stamp_put_answer(&answer, again);
+    if (memcmp(again, data, 38) != 0 || again[40] != data[40])
+        abort();
+    // Any two timestamps have a difference.
+    (void)dk_stamp_between_ns(answer.timestamp, answer.received, answer.error_estimate);
+    (void)dk_stamp_between_ns(answer.received, answer.timestamp, request.error_estimate);
+    return 0;
+}

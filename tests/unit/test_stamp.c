@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "probes/stamp/packet.h"
+#include "probes/stamp/reflector.h"
+#include "tests/harness/harness.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void request_is_as_rfc_8762_draws_it(void)
+{
+    static const uint8_t wire[DK_STAMP_SIZE] = {0x01, 0x02, 0x03, 0x04, 0x11, 0x12, 0x13, 0x14,
+                                                0x15, 0x16, 0x17, 0x18, 0x8e, 0x21, 0xab, 0xcd};
+    struct dk_stamp_request request = {0x01020304, UINT64_C(0x1112131415161718), 0x8e21, 0xabcd}, back = {0};
+    uint8_t out[DK_STAMP_SIZE];
+
+    dk_stamp_put_request(&request, out);
+    CU_ASSERT_EQUAL(memcmp(out, wire, sizeof wire), 0);
+    CU_ASSERT_TRUE(dk_stamp_get_request(wire, sizeof wire, &back));
+    CU_ASSERT_EQUAL(back.sequence, request.sequence);
+    CU_ASSERT_EQUAL(back.timestamp, request.timestamp);
+    CU_ASSERT_EQUAL(back.error_estimate, request.error_estimate);
+    CU_ASSERT_EQUAL(back.session, request.session);
+
+    // What must be zero is not looked at.
+    memset(out + 16, 0xff, sizeof out - 16);
+    CU_ASSERT_TRUE(dk_stamp_get_request(out, sizeof out, &back));
+    for (size_t len = 0; len < DK_STAMP_SIZE; len++)
+        CU_ASSERT_FALSE(dk_stamp_get_request(wire, len, &back));
+}
+
+static void answer_is_as_rfc_8762_draws_it(void)
+{
+    static const uint8_t wire[DK_STAMP_SIZE] = {
+        1,  2,  3,  4,                  // sequence number
+        11, 12, 13, 14, 15, 16, 17, 18, // timestamp
+        21, 22, 23, 24,                 // error estimate, session
+        31, 32, 33, 34, 35, 36, 37, 38, // receive timestamp
+        41, 42, 43, 44,                 // sender's sequence number
+        51, 52, 53, 54, 55, 56, 57, 58, // sender's timestamp
+        61, 62, 0,  0,                  // sender's error estimate
+        71, 0,  0,  0,                  // sender's TTL
+    };
+    struct dk_stamp_answer answer = {0};
+    uint8_t out[DK_STAMP_SIZE];
+
+    CU_ASSERT_TRUE(dk_stamp_get_answer(wire, sizeof wire, &answer));
+    CU_ASSERT_EQUAL(answer.sequence, 0x01020304);
+    CU_ASSERT_EQUAL(answer.timestamp, UINT64_C(0x0b0c0d0e0f101112));
+    CU_ASSERT_EQUAL(answer.error_estimate, 0x1516);
+    CU_ASSERT_EQUAL(answer.session, 0x1718);
+    CU_ASSERT_EQUAL(answer.received, UINT64_C(0x1f20212223242526));
+    CU_ASSERT_EQUAL(answer.sender_sequence, 0x292a2b2c);
+    CU_ASSERT_EQUAL(answer.sender_timestamp, UINT64_C(0x333435363738393a));
+    CU_ASSERT_EQUAL(answer.sender_error_estimate, 0x3d3e);
+    CU_ASSERT_EQUAL(answer.sender_ttl, 71);
+    dk_stamp_put_answer(&answer, out);
+    CU_ASSERT_EQUAL(memcmp(out, wire, sizeof wire), 0);
+    for (size_t len = 0; len < DK_STAMP_SIZE; len++)
+        CU_ASSERT_FALSE(dk_stamp_get_answer(wire, len, &answer));
+}
+
+static void timestamps_are_ntp_or_ptp(void)
+{
+    // 2026-11-20T04:05:06.5Z; era 1 begins on 2036-02-07T06:28:16Z.
+    CU_ASSERT_EQUAL(dk_stamp_from_wall((struct dk_wall){0}), UINT64_C(2208988800) << 32);
+    CU_ASSERT_EQUAL(dk_stamp_from_wall((struct dk_wall){INT64_C(1795147506500000000)}),
+                    UINT64_C(4004136306) << 32 | UINT64_C(0x80000000));
+    CU_ASSERT_EQUAL(dk_stamp_from_wall((struct dk_wall){INT64_C(2085978496000000001)}), 4);
+
+    static const struct {
+        uint64_t later, earlier;
+        uint16_t error_estimate;
+        int64_t expected;
+    } cases[] = {
+        {0, 0, 0, 0},
+        {UINT64_C(1) << 32, 0, 0, DK_NS_PER_S},
+        {UINT64_C(0x80000000), 0, 0, DK_NS_PER_S / 2},
+        {0, UINT64_C(0x80000000), 0, -DK_NS_PER_S / 2},
+        {0, UINT64_C(0xffffffff00000000), 0, DK_NS_PER_S}, // over the end of an era
+        {UINT64_C(0xffffffff00000000), 0, 0, -DK_NS_PER_S},
+        {UINT64_C(5) << 32 | 1, UINT64_C(4) << 32 | 999999999, DK_STAMP_PTP, 2},
+        {UINT64_C(4) << 32 | 999999999, UINT64_C(5) << 32 | 1, DK_STAMP_PTP, -2},
+        {1, UINT64_C(0xffffffff00000000), DK_STAMP_PTP | DK_STAMP_SYNCHRONISED, DK_NS_PER_S + 1},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++)
+        CU_ASSERT_EQUAL(dk_stamp_between_ns(cases[i].later, cases[i].earlier, cases[i].error_estimate),
+                        cases[i].expected);
+
+    for (int round = 0; round < 1000; round++) {
+        struct dk_wall a = {dk_random_between(0, INT64_C(4000000000000000000))};
+        struct dk_wall b = {a.ns + dk_random_between(0, DK_NS_PER_S * 100)};
+        int64_t between = dk_stamp_between_ns(dk_stamp_from_wall(b), dk_stamp_from_wall(a), 0);
+
+        CU_ASSERT_TRUE(between >= b.ns - a.ns - 1 && between <= b.ns - a.ns + 1);
+    }
+}
+
+static void error_estimate_is_never_too_small(void)
+{
+    CU_ASSERT_EQUAL(dk_stamp_error_estimate(true, 0), DK_STAMP_SYNCHRONISED | 1);
+    CU_ASSERT_EQUAL(dk_stamp_error_estimate(false, 1), 5);             // 4.29 units
+    CU_ASSERT_EQUAL(dk_stamp_error_estimate(false, 59), 254);          // 253.4 units
+    CU_ASSERT_EQUAL(dk_stamp_error_estimate(false, 60), 1 << 8 | 129); // 257.7 units
+    CU_ASSERT_EQUAL(dk_stamp_error_estimate(false, DK_NS_PER_S), 25 << 8 | 128);
+    CU_ASSERT_EQUAL(dk_stamp_error_estimate(false, -1), dk_stamp_error_estimate(false, 16 * DK_NS_PER_S));
+    for (int round = 0; round < 1000; round++) {
+        int64_t error_ns = dk_random_between(0, 1000) << dk_random_between(0, 25);
+        uint16_t estimate = dk_stamp_error_estimate(round % 2 == 0, error_ns);
+        unsigned multiplier = estimate & 0xff, scale = estimate >> 8 & 0x3f;
+        int64_t stated = (int64_t)multiplier << scale;
+        int64_t units = (error_ns / DK_NS_PER_S << 32) + (error_ns % DK_NS_PER_S << 32) / DK_NS_PER_S;
+
+        CU_ASSERT_EQUAL((estimate & DK_STAMP_SYNCHRONISED) != 0, round % 2 == 0);
+        CU_ASSERT_EQUAL(estimate & DK_STAMP_PTP, 0);
+        CU_ASSERT_TRUE(multiplier >= 1);
+        CU_ASSERT_TRUE(stated >= units);
+        CU_ASSERT_TRUE(stated <= units + units / 100 + 2);
+    }
+    CU_ASSERT_TRUE(dk_stamp_error_estimate(true, INT64_MAX) >> 8 < 0xc0);
+}
+
+static void reflector_answers_with_what_it_got(void)
+{
+    uint8_t in[DK_DATAGRAM_MAX], out[DK_DATAGRAM_MAX + 1];
+
+    for (int round = 0; round < 500; round++) {
+        size_t len = (size_t)dk_random_between(0, round % 2 == 0 ? 60 : DK_DATAGRAM_MAX);
+        struct dk_stamp_answer answer = {0};
+
+        for (size_t i = 0; i < len; i++)
+            in[i] = (uint8_t)dk_random();
+        memset(out, 0x5a, sizeof out);
+
+        bool answered = dk_stamp_reflect(in, len, 111, 222, 0x8e21, 63, out);
+
+        CU_ASSERT_EQUAL(answered, len >= DK_STAMP_SIZE);
+        if (!answered) {
+            CU_ASSERT_EQUAL(out[0], 0x5a);
+            continue;
+        }
+        CU_ASSERT_TRUE(dk_stamp_get_answer(out, len, &answer));
+        CU_ASSERT_EQUAL(memcmp(out, in, 4), 0);           // stateless: the sender's number
+        CU_ASSERT_EQUAL(memcmp(out + 14, in + 14, 2), 0); // session
+        CU_ASSERT_EQUAL(memcmp(out + 24, in, 4 + 8 + 2), 0);
+        CU_ASSERT_EQUAL(answer.received, 111);
+        CU_ASSERT_EQUAL(answer.timestamp, 222);
+        CU_ASSERT_EQUAL(answer.error_estimate, 0x8e21);
+        CU_ASSERT_EQUAL(answer.sender_ttl, 63);
+        for (size_t i = DK_STAMP_SIZE; i < len; i++)
+            CU_ASSERT_EQUAL(out[i], 0);
+        CU_ASSERT_EQUAL(out[len], 0x5a); // not a byte more
+    }
+}
+
+static void no_two_servers_answer_each_other(void)
+{
+    CU_ASSERT_FALSE(dk_stamp_may_answer(862, 50000));
+    CU_ASSERT_FALSE(dk_stamp_may_answer(7, 862));
+    CU_ASSERT_FALSE(dk_stamp_may_answer(0, 862));
+    CU_ASSERT_FALSE(dk_stamp_may_answer(50000, 50000));
+    CU_ASSERT_TRUE(dk_stamp_may_answer(50001, 50000));
+    CU_ASSERT_TRUE(dk_stamp_may_answer(1024, 862));
+}
+
+// A UDP socket on a free port of 127.0.0.1, or connected to `peer`.
+static int udp(const struct sockaddr_in *peer)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    if (peer != NULL) {
+        CU_ASSERT_EQUAL_FATAL(connect(fd, (const struct sockaddr *)peer, sizeof *peer), 0);
+    } else {
+        CU_ASSERT_EQUAL_FATAL(bind(fd, (const struct sockaddr *)&any, sizeof any), 0);
+    }
+    return fd;
+}
+
+static void reflector_serves_a_socket_within_its_rate(void)
+{
+    enum { RATE = 20, SENT = 50 };
+    struct sockaddr_in own = {0};
+    socklen_t own_len = sizeof own;
+    int server = udp(NULL);
+    struct dk_reflector *reflector = NULL;
+    uint8_t packet[100] = {0};
+    struct dk_datagram got;
+    int answers = 0;
+
+    CU_ASSERT_EQUAL_FATAL(getsockname(server, (struct sockaddr *)&own, &own_len), 0);
+    CU_ASSERT_EQUAL_FATAL(dk_reflector_new(server, RATE, &reflector, NULL), DK_OK);
+
+    int client = udp(&own);
+
+    struct dk_wall before = dk_wall_now();
+
+    dk_datagram_prepare(client, AF_INET);
+    CU_ASSERT_EQUAL(send(client, packet, 43, 0), 43);
+    CU_ASSERT_EQUAL(send(client, packet, 0, 0), 0);
+    for (int i = 0; i < SENT; i++) {
+        packet[3] = (uint8_t)i;
+        CU_ASSERT_EQUAL(send(client, packet, sizeof packet, 0), (ssize_t)sizeof packet);
+    }
+
+    dk_reflector_serve(reflector);
+
+    struct dk_wall after = dk_wall_now();
+
+    while (dk_datagram_receive(client, &got) == 1) {
+        struct dk_stamp_answer answer = {0};
+
+        CU_ASSERT_EQUAL(got.len, sizeof packet);
+        CU_ASSERT_TRUE(dk_stamp_get_answer(got.data, got.len, &answer));
+        CU_ASSERT_EQUAL(answer.sequence, (uint32_t)answers);
+        CU_ASSERT_TRUE(answer.sender_ttl > 0);
+        CU_ASSERT_TRUE(dk_stamp_between_ns(answer.received, dk_stamp_from_wall(before), 0) >= 0);
+        CU_ASSERT_TRUE(dk_stamp_between_ns(answer.timestamp, answer.received, 0) > 0);
+        CU_ASSERT_TRUE(dk_stamp_between_ns(dk_stamp_from_wall(after), answer.timestamp, 0) >= 0);
+        answers++;
+    }
+
+    struct dk_reflector_counts counts = dk_reflector_counts(reflector);
+
+    // A new second may begin in between and allow as many again.
+    CU_ASSERT_TRUE(answers == RATE || answers == 2 * RATE || answers == SENT);
+    CU_ASSERT_EQUAL(counts.answered, answers);
+    CU_ASSERT_EQUAL(counts.malformed, 2);
+    CU_ASSERT_EQUAL(counts.answered + counts.limited, SENT);
+    dk_reflector_free(reflector);
+    close(client);
+    close(server);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct dk_case cases[] = {DK_CASE(request_is_as_rfc_8762_draws_it),
+                                           DK_CASE(answer_is_as_rfc_8762_draws_it),
+                                           DK_CASE(timestamps_are_ntp_or_ptp),
+                                           DK_CASE(error_estimate_is_never_too_small),
+                                           DK_CASE(reflector_answers_with_what_it_got),
+                                           DK_CASE(no_two_servers_answer_each_other),
+                                           DK_CASE(reflector_serves_a_socket_within_its_rate),
+                                           {0}};
+
+    return dk_harness_main(argc, argv, "stamp", cases);
+}
