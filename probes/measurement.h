@@ -67,6 +67,8 @@ struct dk_latency {
 
 // The reference server as it was reached.
 struct dk_server {
+    enum dk_status status;
+    char reason[DK_REASON_SIZE];
     char address[DK_ADDRESS_SIZE]; // numeric; "" when it was never reached
     int64_t connect_ns;            // TCP connect time of the first connection; -1 when not reached
     char tls[48];                  // "TLSv1.3 TLS_AES_256_GCM_SHA384"; "" for plain HTTP

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Turns what each stream had moved at the moments it was looked at into bytes per interval on one common grid: a
+// pure computation, so that a late look costs accuracy of one interval and nothing else.
+#pragma once
+
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+#include "probes/measurement.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct dk_sampler {
+    int64_t interval_ns;
+    size_t streams;
+    size_t count_max;             // intervals there is room for
+    struct dk_mono start;         // of interval 0
+    struct dk_mono last;          // the latest look
+    int64_t last_bytes[DK_STREAMS_MAX]; // cumulative, at the latest look
+    size_t count;                 // intervals that are complete
+    int64_t *at_grid;             // [stream][k]: cumulative bytes at the end of interval k; owned
+};
+
+// Room for `duration_ns` (rounded up to whole intervals) of `streams` streams. Errors: MEMORY.
+enum dk_err dk_sampler_init(struct dk_sampler *sampler, size_t streams, int64_t interval_ns, int64_t duration_ns);
+void dk_sampler_free(struct dk_sampler *sampler);
+
+// The common start: all streams have moved 0 bytes.
+void dk_sampler_start(struct dk_sampler *sampler, struct dk_mono start);
+
+// At `now` stream s had moved bytes[s] in all. Between two looks a stream is taken to move evenly. A count that goes
+// back (it cannot) is taken as unchanged.
+void dk_sampler_look(struct dk_sampler *sampler, struct dk_mono now, const int64_t bytes[]);
+
+// The complete intervals as a series, owned by the caller (free series->bytes). Errors: MEMORY.
+enum dk_err dk_sampler_series(const struct dk_sampler *sampler, struct dk_series *out);

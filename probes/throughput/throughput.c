@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probes/throughput/throughput.h"
+
+#include "probes/stats.h"
+#include "probes/throughput/sampler.h"
+#include "probes/transfer.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum {
+    REQUEST_MIB = 1024,          // per request; a stream that gets it all asks again
+    ANSWER_MIN_BYTES = 1 << 20,  // a server that has less cannot be measured with: requests would dominate
+    WARM_UP_MAX_BYTES = 65536,
+    PAYLOAD_BYTES = 1 << 20,
+    PAYLOAD_STEP_BYTES = 4099, // prime: streams and rounds of the payload do not line up
+};
+static const int64_t sample_interval_ns = 50 * DK_NS_PER_MS;
+static const int64_t grace_ns = 2 * DK_NS_PER_S;
+static const int64_t mib_bytes = INT64_C(1) << 20;
+
+enum phase { PHASE_WARM_UP, PHASE_TIMED, PHASE_DONE };
+
+struct stream {
+    struct dk_probe_run *run;
+    struct dk_transfer transfer;
+    int64_t before_bytes;    // payload of the requests of the timed phase that are complete
+    int64_t tcp_base_bytes;  // acknowledged on this connection before the current request began; -1: not read yet
+    size_t payload_at;       // where the next upload bytes come from
+    bool on_loop;
+};
+
+struct dk_probe_run {
+    struct dk_loop *loop;
+    const struct dk_plan *plan;
+    bool upload;
+    enum phase phase;
+    size_t ready; // streams whose warm-up is complete
+    enum dk_status status;
+    char reason[DK_REASON_SIZE];
+    enum dk_stop stop;
+    struct dk_mono begun; // of the warm-up
+    struct dk_sampler sampler;
+    struct dk_mono next_look;
+    struct dk_tcp_stream tcp[DK_STREAMS_MAX];
+    char *payload; // upload: PAYLOAD_BYTES random bytes
+    size_t streams_count;
+    struct stream streams[];
+};
+
+static void take_off(struct dk_probe_run *run)
+{
+    dk_loop_clear_timer(run->loop, run);
+    for (size_t s = 0; s < run->streams_count; s++) {
+        struct stream *stream = &run->streams[s];
+
+        dk_tcp_info(stream->on_loop ? stream->transfer.socket : -1, &run->tcp[s]);
+        if (stream->on_loop)
+            dk_transfer_abort_on_close(&stream->transfer);
+        dk_loop_remove_transfer(run->loop, stream->transfer.easy);
+        stream->on_loop = false;
+    }
+    run->phase = PHASE_DONE;
+}
+
+__attribute__((format(printf, 2, 3))) static void fail(struct dk_probe_run *run, const char *format, ...)
+{
+    va_list arguments;
+
+    if (run->phase == PHASE_DONE)
+        return;
+    va_start(arguments, format);
+    vsnprintf(run->reason, sizeof run->reason, format, arguments);
+    va_end(arguments);
+    run->status = DK_STATUS_FAILED;
+    take_off(run);
+}
+
+// Payload this stream has moved since the common start: received, or acknowledged by the receiver's TCP.
+static int64_t moved_bytes(struct stream *stream)
+{
+    struct dk_transfer *transfer = &stream->transfer;
+
+    if (!stream->run->upload || !stream->on_loop)
+        return stream->before_bytes + (stream->on_loop ? transfer->body_bytes : 0);
+
+    struct dk_tcp_stream tcp;
+    long request_header_bytes = 0;
+
+    dk_tcp_info(transfer->socket, &tcp);
+    if (tcp.acked_bytes < 0 || stream->tcp_base_bytes < 0)
+        return stream->before_bytes;
+    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &request_header_bytes);
+
+    int64_t acked_bytes = tcp.acked_bytes - stream->tcp_base_bytes - request_header_bytes;
+
+    // Bodies go out in full TLS records (SSL_write splits at 16 KiB): the overhead is one constant share.
+    if (transfer->tls_record_overhead_bytes > 0)
+        acked_bytes = acked_bytes * 16384 / (16384 + transfer->tls_record_overhead_bytes);
+    if (acked_bytes < 0)
+        acked_bytes = 0;
+    if (acked_bytes > transfer->sent_bytes)
+        acked_bytes = transfer->sent_bytes;
+    return stream->before_bytes + acked_bytes;
+}
+
+static size_t give_payload(void *argument, char *out, size_t size)
+{
+    struct stream *stream = argument;
+    size_t given = 0;
+
+    // The connection is known from here on. At most the request's headers are acknowledged before this: a few
+    // hundred bytes too little at worst, never too much.
+    if (stream->tcp_base_bytes < 0) {
+        struct dk_tcp_stream tcp;
+
+        dk_tcp_info(stream->transfer.socket, &tcp);
+        stream->tcp_base_bytes = tcp.acked_bytes;
+    }
+    while (given < size) {
+        size_t part = PAYLOAD_BYTES - stream->payload_at;
+
+        if (part > size - given)
+            part = size - given;
+        memcpy(out + given, stream->run->payload + stream->payload_at, part);
+        given += part;
+        stream->payload_at = (stream->payload_at + part) % PAYLOAD_BYTES;
+    }
+    return given;
+}
+
+static void on_transfer_end(void *argument, CURL *easy, CURLcode result);
+
+static enum dk_err request(struct stream *stream)
+{
+    struct dk_probe_run *run = stream->run;
+    enum dk_err err;
+
+    if (run->phase == PHASE_WARM_UP) {
+        err = dk_transfer_get(&stream->transfer, "/empty", WARM_UP_MAX_BYTES);
+    } else if (run->upload) {
+        stream->tcp_base_bytes = -1;
+        err = dk_transfer_post(&stream->transfer, "/empty", REQUEST_MIB * mib_bytes, give_payload, stream);
+    } else {
+        char path[64];
+
+        snprintf(path, sizeof path, "/garbage?ckSize=%d", (int)REQUEST_MIB);
+        err = dk_transfer_get(&stream->transfer, path, REQUEST_MIB * mib_bytes);
+    }
+    if (err == DK_OK)
+        err = dk_loop_add_transfer(run->loop, stream->transfer.easy, on_transfer_end, stream);
+    stream->on_loop = err == DK_OK;
+    return err;
+}
+
+static void look(void *argument, struct dk_mono now);
+
+static void start_timed_phase(struct dk_probe_run *run)
+{
+    run->phase = PHASE_TIMED;
+
+    struct dk_mono now = dk_mono_now();
+
+    dk_sampler_start(&run->sampler, now);
+    run->next_look = dk_mono_add_ns(now, sample_interval_ns);
+    for (size_t s = 0; s < run->streams_count; s++)
+        if (request(&run->streams[s]) != DK_OK) {
+            fail(run, "out of memory");
+            return;
+        }
+    if (dk_loop_set_timer(run->loop, run->next_look, look, run) != DK_OK)
+        fail(run, "the loop is full");
+}
+
+static void on_transfer_end(void *argument, CURL *easy, CURLcode result)
+{
+    struct stream *stream = argument;
+    struct dk_probe_run *run = stream->run;
+
+    (void)easy;
+    if (!dk_transfer_succeeded(&stream->transfer, result)) {
+        stream->on_loop = false;
+        fail(run, "%s%s", run->phase == PHASE_WARM_UP ? "before the test: " : "", stream->transfer.reason);
+        return;
+    }
+    if (run->phase == PHASE_WARM_UP) {
+        stream->on_loop = false;
+        if (++run->ready == run->streams_count)
+            start_timed_phase(run);
+        return;
+    }
+    if (run->upload) {
+        // The whole request was answered: all of it was received.
+        stream->before_bytes += stream->transfer.sent_bytes;
+    } else {
+        stream->before_bytes += stream->transfer.body_bytes;
+        if (stream->transfer.body_bytes < ANSWER_MIN_BYTES) {
+            fail(run, "the server sent %" PRId64 " bytes where %" PRId64 " were asked for",
+                 stream->transfer.body_bytes, REQUEST_MIB * mib_bytes);
+            return;
+        }
+    }
+    stream->on_loop = false;
+    if (request(stream) != DK_OK)
+        fail(run, "out of memory");
+}
+
+static void finish(struct dk_probe_run *run, enum dk_stop stop)
+{
+    int64_t bytes = 0;
+
+    for (size_t s = 0; s < run->streams_count; s++)
+        bytes += run->sampler.last_bytes[s];
+    if (bytes == 0) {
+        fail(run, "no data came through in %" PRId64 " ms",
+             dk_mono_diff_ns(run->sampler.last, run->sampler.start) / DK_NS_PER_MS);
+        return;
+    }
+    run->status = DK_STATUS_OK;
+    run->stop = stop;
+    take_off(run);
+}
+
+static void look(void *argument, struct dk_mono now)
+{
+    struct dk_probe_run *run = argument;
+    int64_t bytes[DK_STREAMS_MAX], total_bytes = 0;
+
+    for (size_t s = 0; s < run->streams_count; s++)
+        total_bytes += bytes[s] = moved_bytes(&run->streams[s]);
+    dk_sampler_look(&run->sampler, now, bytes);
+    if (run->sampler.count == run->sampler.count_max) {
+        finish(run, DK_STOP_TIME);
+        return;
+    }
+    if (total_bytes >= run->plan->max_bytes) {
+        finish(run, DK_STOP_BUDGET);
+        return;
+    }
+    while (run->next_look.ns <= now.ns)
+        run->next_look = dk_mono_add_ns(run->next_look, sample_interval_ns);
+    if (dk_loop_set_timer(run->loop, run->next_look, look, run) != DK_OK)
+        fail(run, "the loop is full");
+}
+
+static void probe_free(struct dk_probe_run *run)
+{
+    if (run == NULL)
+        return;
+    take_off(run);
+    for (size_t s = 0; s < run->streams_count; s++)
+        dk_transfer_free(&run->streams[s].transfer);
+    dk_sampler_free(&run->sampler);
+    free(run->payload);
+    free(run);
+}
+
+static void on_warm_up_timeout(void *argument, struct dk_mono now)
+{
+    struct dk_probe_run *run = argument;
+
+    fail(run, "before the test: no answer within %" PRId64 " ms", dk_mono_diff_ns(now, run->begun) / DK_NS_PER_MS);
+}
+
+static enum dk_err prepare(struct dk_probe_run *run)
+{
+    enum dk_err err = dk_sampler_init(&run->sampler, run->streams_count, sample_interval_ns, run->plan->duration_ns);
+
+    if (err != DK_OK)
+        return err;
+    if (run->upload) {
+        run->payload = malloc(PAYLOAD_BYTES);
+        if (run->payload == NULL)
+            return DK_ERR_MEMORY;
+        // Incompressible, so that nothing on the way can make the line look faster than it is.
+        for (size_t at = 0; at < PAYLOAD_BYTES;) {
+            ssize_t got = getrandom(run->payload + at, PAYLOAD_BYTES - at, 0);
+
+            if (got < 0)
+                return DK_ERR_IO;
+            at += (size_t)got;
+        }
+    }
+    for (size_t s = 0; s < run->streams_count; s++) {
+        run->streams[s].run = run;
+        run->streams[s].payload_at = s * PAYLOAD_STEP_BYTES % PAYLOAD_BYTES;
+        err = dk_transfer_init(&run->streams[s].transfer, run->plan);
+        if (err == DK_OK)
+            err = request(&run->streams[s]);
+        if (err != DK_OK)
+            return err;
+    }
+    return dk_loop_set_timer(run->loop, dk_mono_add_ns(run->begun, run->plan->connect_timeout_ns),
+                             on_warm_up_timeout, run);
+}
+
+static enum dk_err start(bool upload, struct dk_loop *loop, const struct dk_plan *plan,
+                         struct dk_probe_run **out, struct dk_fault *fault)
+{
+    size_t count = (size_t)plan->streams;
+    struct dk_probe_run *run = calloc(1, sizeof *run + count * sizeof run->streams[0]);
+
+    if (run == NULL)
+        return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
+    run->loop = loop;
+    run->plan = plan;
+    run->upload = upload;
+    run->streams_count = count;
+    run->begun = dk_mono_now();
+
+    enum dk_err err = prepare(run);
+
+    if (err != DK_OK) {
+        probe_free(run);
+        return dk_fail(fault, err, upload ? "upload" : "download", NULL, "cannot start: %s", dk_err_text(err));
+    }
+    *out = run;
+    return DK_OK;
+}
+
+static enum dk_err start_download(struct dk_loop *loop, const struct dk_plan *plan,
+                                  const struct dk_measurement *measured, struct dk_probe_run **out,
+                                  struct dk_fault *fault)
+{
+    (void)measured;
+    return start(false, loop, plan, out, fault);
+}
+
+static enum dk_err start_upload(struct dk_loop *loop, const struct dk_plan *plan,
+                                const struct dk_measurement *measured, struct dk_probe_run **out,
+                                struct dk_fault *fault)
+{
+    (void)measured;
+    return start(true, loop, plan, out, fault);
+}
+
+static int64_t probe_max_bytes(const struct dk_plan *plan)
+{
+    return plan->max_bytes;
+}
+
+static int64_t probe_max_duration_ns(const struct dk_plan *plan)
+{
+    return plan->connect_timeout_ns + plan->duration_ns + grace_ns;
+}
+
+static bool probe_done(const struct dk_probe_run *run)
+{
+    return run->phase == PHASE_DONE;
+}
+
+static void probe_cancel(struct dk_probe_run *run, const char *reason)
+{
+    fail(run, "%s", reason);
+}
+
+static void probe_progress(const struct dk_probe_run *run, struct dk_progress *out)
+{
+    const struct dk_sampler *sampler = &run->sampler;
+    size_t count = sampler->count, recent = count < 20 ? count : 20;
+    int64_t recent_bytes = 0;
+
+    *out = (struct dk_progress){.probe = run->upload ? "upload" : "download", .duration_ns = run->plan->duration_ns};
+    if (run->phase == PHASE_WARM_UP)
+        return;
+    out->elapsed_ns = dk_mono_diff_ns(sampler->last, sampler->start);
+    for (size_t s = 0; s < run->streams_count; s++) {
+        const int64_t *at_grid = sampler->at_grid + s * sampler->count_max;
+
+        out->bytes += sampler->last_bytes[s];
+        if (recent > 0)
+            recent_bytes += at_grid[count - 1] - (count > recent ? at_grid[count - 1 - recent] : 0);
+    }
+    if (recent > 0)
+        out->rate_bps = recent_bytes * 8 * 1000 / ((int64_t)recent * (sampler->interval_ns / DK_NS_PER_MS));
+}
+
+static void probe_fill(struct dk_probe_run *run, struct dk_measurement *measurement)
+{
+    struct dk_throughput *out = run->upload ? &measurement->upload : &measurement->download;
+
+    out->status = run->status;
+    snprintf(out->reason, sizeof out->reason, "%s", run->reason);
+    out->streams = (int64_t)run->streams_count;
+    out->stop = run->stop;
+    memcpy(out->tcp, run->tcp, run->streams_count * sizeof out->tcp[0]);
+    for (size_t s = 0; s < run->streams_count; s++)
+        measurement->data_used_bytes += run->sampler.last_bytes[s];
+    if (dk_sampler_series(&run->sampler, &out->series) != DK_OK) {
+        out->status = DK_STATUS_FAILED;
+        snprintf(out->reason, sizeof out->reason, "out of memory");
+        return;
+    }
+    if (!dk_stats_rates(&out->series, dk_stats_ramp_up_intervals(&out->series), out) &&
+        out->status == DK_STATUS_OK) {
+        out->status = DK_STATUS_INVALID;
+        snprintf(out->reason, sizeof out->reason, "too short for a steady rate");
+    }
+}
+
+const struct dk_probe dk_probe_download = {
+    .name = "download",
+    .help = "download rate over parallel HTTP(S) connections",
+    .privilege = DK_PRIVILEGE_NONE,
+    .max_bytes = probe_max_bytes,
+    .max_duration_ns = probe_max_duration_ns,
+    .start = start_download,
+    .done = probe_done,
+    .cancel = probe_cancel,
+    .progress = probe_progress,
+    .fill = probe_fill,
+    .free = probe_free,
+};
+
+const struct dk_probe dk_probe_upload = {
+    .name = "upload",
+    .help = "upload rate over parallel HTTP(S) connections, counted by what the receiver acknowledged",
+    .privilege = DK_PRIVILEGE_NONE,
+    .max_bytes = probe_max_bytes,
+    .max_duration_ns = probe_max_duration_ns,
+    .start = start_upload,
+    .done = probe_done,
+    .cancel = probe_cancel,
+    .progress = probe_progress,
+    .fill = probe_fill,
+    .free = probe_free,
+};

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probes/transfer.h"
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+enum { HEADER_MAX_BYTES = 65536, URL_SIZE = 2048, RECEIVE_BUFFER_BYTES = 512 * 1024 };
+
+__attribute__((format(printf, 2, 3))) static void set_reason(struct dk_transfer *transfer, const char *format, ...)
+{
+    va_list arguments;
+
+    if (transfer->reason[0] != '\0')
+        return;
+    va_start(arguments, format);
+    vsnprintf(transfer->reason, sizeof transfer->reason, format, arguments);
+    va_end(arguments);
+    for (char *c = transfer->reason; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+            *c = '?';
+}
+
+// Bytes a full TLS record of 16 KiB adds: header, tag, explicit nonce or inner content type (RFC 8446 section 5.2,
+// RFC 5246 section 6.2.3.3, RFC 5288 section 3, RFC 7905 section 2).
+static int64_t record_overhead_bytes(const SSL *ssl)
+{
+    if (SSL_version(ssl) >= TLS1_3_VERSION)
+        return 5 + 16 + 1;
+
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
+
+    if (cipher != NULL && SSL_CIPHER_get_cipher_nid(cipher) == NID_chacha20_poly1305)
+        return 5 + 16;
+    return 5 + 8 + 16;
+}
+
+static void note_connection(struct dk_transfer *transfer)
+{
+    curl_socket_t socket = CURL_SOCKET_BAD;
+    struct curl_tlssessioninfo *session = NULL;
+
+    if (transfer->socket >= 0)
+        return;
+    if (curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK)
+        transfer->socket = socket;
+    if (curl_easy_getinfo(transfer->easy, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || session == NULL ||
+        session->backend != CURLSSLBACKEND_OPENSSL || session->internals == NULL)
+        return;
+
+    const SSL *ssl = session->internals;
+
+    snprintf(transfer->tls, sizeof transfer->tls, "%s %s", SSL_get_version(ssl), SSL_get_cipher_name(ssl));
+    transfer->tls_record_overhead_bytes = record_overhead_bytes(ssl);
+}
+
+static size_t on_header(char *data, size_t size, size_t count, void *argument)
+{
+    static const char encoding[] = "content-encoding:";
+    struct dk_transfer *transfer = argument;
+    size_t len = size * count;
+
+    note_connection(transfer);
+    transfer->header_bytes += (int64_t)len;
+    if (transfer->header_bytes > HEADER_MAX_BYTES) {
+        set_reason(transfer, "the server sent more than %d bytes of headers", (int)HEADER_MAX_BYTES);
+        return 0;
+    }
+    if (len >= sizeof encoding && strncasecmp(data, encoding, sizeof encoding - 1) == 0) {
+        set_reason(transfer, "the server compresses its answer; its payload cannot be counted");
+        return 0;
+    }
+    return len;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *argument)
+{
+    struct dk_transfer *transfer = argument;
+    size_t len = size * count;
+    long status = 0;
+
+    (void)data;
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200) {
+        set_reason(transfer, "the server answered %ld", status);
+        return 0;
+    }
+    transfer->body_bytes += (int64_t)len;
+    if (transfer->body_bytes > transfer->body_max_bytes) {
+        set_reason(transfer, "the server sent more than the %lld bytes asked for",
+                   (long long)transfer->body_max_bytes);
+        return 0;
+    }
+    return len;
+}
+
+static size_t on_send(char *out, size_t size, size_t count, void *argument)
+{
+    struct dk_transfer *transfer = argument;
+
+    note_connection(transfer);
+
+    size_t given = transfer->body(transfer->body_argument, out, size * count);
+
+    transfer->sent_bytes += (int64_t)given;
+    return given;
+}
+
+enum dk_err dk_transfer_init(struct dk_transfer *transfer, const struct dk_plan *plan)
+{
+    CURL *easy = curl_easy_init();
+    long version = plan->family == DK_FAMILY_IPV4   ? CURL_IPRESOLVE_V4
+                   : plan->family == DK_FAMILY_IPV6 ? CURL_IPRESOLVE_V6
+                                                    : CURL_IPRESOLVE_WHATEVER;
+
+    *transfer = (struct dk_transfer){.easy = easy, .base_url = plan->url, .socket = -1};
+    // No "Expect: 100-continue": its wait would be part of the upload.
+    transfer->headers = curl_slist_append(NULL, "Expect:");
+    if (easy == NULL || transfer->headers == NULL) {
+        dk_transfer_free(transfer);
+        return DK_ERR_MEMORY;
+    }
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_IPRESOLVE, version);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(plan->connect_timeout_ns / DK_NS_PER_MS));
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER_BYTES);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, plan->user_agent);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    if (plan->ca_file[0] != '\0')
+        curl_easy_setopt(easy, CURLOPT_CAINFO, plan->ca_file);
+    if (plan->interface[0] != '\0') {
+        char interface[64];
+
+        snprintf(interface, sizeof interface, "if!%s", plan->interface);
+        curl_easy_setopt(easy, CURLOPT_INTERFACE, interface);
+    }
+    return DK_OK;
+}
+
+static enum dk_err next_request(struct dk_transfer *transfer, const char *path)
+{
+    char url[URL_SIZE];
+
+    snprintf(url, sizeof url, "%s%s", transfer->base_url, path);
+    transfer->header_bytes = transfer->body_bytes = transfer->sent_bytes = 0;
+    transfer->socket = -1;
+    transfer->reason[0] = transfer->error[0] = '\0';
+    return curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK ? DK_OK : DK_ERR_MEMORY;
+}
+
+enum dk_err dk_transfer_get(struct dk_transfer *transfer, const char *path, int64_t body_max_bytes)
+{
+    transfer->body_max_bytes = body_max_bytes;
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
+    return next_request(transfer, path);
+}
+
+enum dk_err dk_transfer_post(struct dk_transfer *transfer, const char *path, int64_t size, dk_transfer_body *body,
+                             void *argument)
+{
+    transfer->body_max_bytes = 4096;
+    transfer->body = body;
+    transfer->body_argument = argument;
+    curl_easy_setopt(transfer->easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+    curl_easy_setopt(transfer->easy, CURLOPT_READFUNCTION, on_send);
+    curl_easy_setopt(transfer->easy, CURLOPT_READDATA, transfer);
+    return next_request(transfer, path);
+}
+
+bool dk_transfer_succeeded(struct dk_transfer *transfer, CURLcode result)
+{
+    long status = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (result != CURLE_OK)
+        set_reason(transfer, "%s",
+                   transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(result));
+    else if (status >= 300 && status < 400)
+        set_reason(transfer, "the server answered %ld (a redirect): name the server it leads to", status);
+    else if (status != 200)
+        set_reason(transfer, "the server answered %ld", status);
+    return transfer->reason[0] == '\0';
+}
+
+void dk_transfer_abort_on_close(const struct dk_transfer *transfer)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+    if (transfer->socket >= 0)
+        (void)setsockopt(transfer->socket, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
+void dk_transfer_free(struct dk_transfer *transfer)
+{
+    curl_easy_cleanup(transfer->easy);
+    curl_slist_free_all(transfer->headers);
+    *transfer = (struct dk_transfer){.socket = -1};
+}
+
+void dk_tcp_info(int socket, struct dk_tcp_stream *out)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+
+    *out = (struct dk_tcp_stream){-1, -1, -1, -1, -1, -1, -1, -1, -1, ""};
+    if (socket < 0 || getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return;
+
+// Older kernels return a shorter struct: a field counts only when it was filled whole.
+#define HAS(field) (len >= offsetof(struct tcp_info, field) + sizeof info.field)
+    if (HAS(tcpi_rttvar)) {
+        out->rtt_ns = (int64_t)info.tcpi_rtt * DK_NS_PER_US;
+        out->rtt_variation_ns = (int64_t)info.tcpi_rttvar * DK_NS_PER_US;
+        out->mss_bytes = (int64_t)info.tcpi_snd_mss;
+    }
+    if (HAS(tcpi_total_retrans))
+        out->retransmitted_segments = (int64_t)info.tcpi_total_retrans;
+    if (HAS(tcpi_bytes_received)) {
+        out->acked_bytes = (int64_t)info.tcpi_bytes_acked;
+        out->received_bytes = (int64_t)info.tcpi_bytes_received;
+    }
+    if (HAS(tcpi_min_rtt))
+        out->rtt_min_ns = (int64_t)info.tcpi_min_rtt * DK_NS_PER_US;
+    if (HAS(tcpi_sndbuf_limited)) {
+        out->receive_window_limited_ns = (int64_t)info.tcpi_rwnd_limited * DK_NS_PER_US;
+        out->send_buffer_limited_ns = (int64_t)info.tcpi_sndbuf_limited * DK_NS_PER_US;
+    }
+#undef HAS
+    len = sizeof out->congestion_control;
+    if (getsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, out->congestion_control, &len) != 0)
+        out->congestion_control[0] = '\0';
+    out->congestion_control[sizeof out->congestion_control - 1] = '\0';
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One HTTP request after another to the reference server, through libcurl, with every bound that a hostile server
+// needs: header bytes, body bytes, no redirects, no decompression, TLS 1.2 or later with the certificate checked.
+#pragma once
+
+#include "agent/base/error.h"
+#include "probes/measurement.h"
+#include "probes/probe.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+// Fills at most `size` bytes of the request body; returns how many.
+typedef size_t dk_transfer_body(void *argument, char *out, size_t size);
+
+struct dk_transfer {
+    CURL *easy; // owned; to be added to the loop
+    const char *base_url;
+    int64_t header_bytes;   // of the current answer
+    int64_t body_bytes;     // of the current answer
+    int64_t body_max_bytes; // more than this is an error
+    int64_t sent_bytes;     // request body handed to libcurl, current request
+    dk_transfer_body *body;
+    void *body_argument;
+    int socket;                     // of the connection in use once an answer or a body began; -1 before
+    int64_t tls_record_overhead_bytes; // per 16 KiB record; 0 for plain HTTP
+    char tls[48];                   // version and cipher; "" for plain HTTP
+    char reason[DK_REASON_SIZE];    // why the current request cannot succeed; "" while nothing is wrong
+    char error[CURL_ERROR_SIZE];    // libcurl's words
+    struct curl_slist *headers;     // owned
+};
+
+// Makes ready a connection of its own to plan->url. `transfer` must not move afterwards. Errors: MEMORY.
+enum dk_err dk_transfer_init(struct dk_transfer *transfer, const struct dk_plan *plan);
+
+// The next request is GET `path` (from "/"); more than `body_max_bytes` of answer is an error. Errors: MEMORY.
+enum dk_err dk_transfer_get(struct dk_transfer *transfer, const char *path, int64_t body_max_bytes);
+
+// The next request is POST `path` with `size` bytes that `body` supplies. Errors: MEMORY.
+enum dk_err dk_transfer_post(struct dk_transfer *transfer, const char *path, int64_t size, dk_transfer_body *body,
+                             void *argument);
+
+// True when the request that ended with `result` got a whole, acceptable 200 answer; else transfer->reason is set.
+bool dk_transfer_succeeded(struct dk_transfer *transfer, CURLcode result);
+
+// Makes closing the connection drop what is still queued in the kernel, so that nothing of the test goes on after it.
+void dk_transfer_abort_on_close(const struct dk_transfer *transfer);
+
+// Frees it; it must be off the loop. A zeroed transfer is fine.
+void dk_transfer_free(struct dk_transfer *transfer);
+
+// What the kernel says of a TCP connection; fields it does not know are -1.
+void dk_tcp_info(int socket, struct dk_tcp_stream *out);
