@@ -4,6 +4,7 @@
 #pragma once
 
 #include "agent/base/error.h"
+#include "agent/state.h"
 #include "config/settings.h"
 
 #include <stdbool.h>
@@ -26,11 +27,12 @@ struct dk_arguments {
 };
 
 enum dk_arguments_kind {
+    DK_ARGUMENTS_NO_CONFIG, // the verb's own flags only; no configuration file is read
     DK_ARGUMENTS_PLAIN,     // --config and --state beside the verb's own flags
     DK_ARGUMENTS_MEASURING, // all options of the table that have a command line form
 };
 
-// Reads argv. `own` ends with a flag without a name. The configuration file is --config FILE, else the first that
+// Reads argv. `own` ends with a flag without a name; when two agree in name, the verb's own flag wins over an option. The configuration file is --config FILE, else the first that
 // exists of $XDG_CONFIG_HOME/dokiem/dokiem.ini, $HOME/.config/dokiem/dokiem.ini and /etc/dokiem/dokiem.ini.
 // Errors: USAGE, CONFIG, MEMORY.
 enum dk_err dk_arguments_read(int argc, char **argv, enum dk_arguments_kind kind, const struct dk_own_flag *own,
@@ -41,7 +43,3 @@ int dk_verb_fail(const char *verb, const struct dk_fault *fault);
 
 // --format text|json; the fault names the choices. `text` may be NULL (text).
 enum dk_err dk_format_is_json(const char *text, bool *json, struct dk_fault *fault);
-
-// The device's key file below the state directory, and the collector's public key learnt at enrolment.
-#define DK_KEY_FILE           "device.pem"
-#define DK_COLLECTOR_KEY_FILE "collector.jwk"

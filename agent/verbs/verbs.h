@@ -11,6 +11,12 @@ struct dk_verb {
     int (*run)(int argc, char **argv); // argv[0] is the verb's name
 };
 
+// Every verb, in the order of the help; the last entry has no name.
+extern const struct dk_verb dk_verbs[];
+
+// The verb called `name`, or NULL.
+const struct dk_verb *dk_verb_find(const char *name);
+
 int dk_verb_run(int argc, char **argv);
 int dk_verb_deliver(int argc, char **argv);
 int dk_verb_status(int argc, char **argv);

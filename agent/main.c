@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// dokiem: finds the verb and runs it.
+#include "agent/base/error.h"
+#include "agent/verbs/verbs.h"
+
+#include <curl/curl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: dokiem VERB [OPTION...]\n\n"
+          "Measures download, upload and latency of a line against a reference server,\n"
+          "judges them against thresholds, and keeps and delivers signed records.\n\n",
+          out);
+    for (const struct dk_verb *verb = dk_verbs; verb->name != NULL; verb++)
+        fprintf(out, "  %-12s %-8s %s\n", verb->name, verb->operands, verb->help);
+    fputs("\n'dokiem VERB --help' shows a verb's options.\n"
+          "Exit status: 0 done; with run --check 1 fail, 2 inconclusive; 64 usage, 65 bad\n"
+          "data, 66 no such input, 69 server unreachable, 74 I/O, 75 not now,\n"
+          "77 permission, 78 configuration, 130 interrupted.\n",
+          out);
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_ALL, "");
+    // A reader that goes away (dokiem list | head) or a server that hangs up is an error to look at, not a death.
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        print_help(stderr);
+        return dk_err_exit_status(DK_ERR_USAGE);
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+
+    const struct dk_verb *verb = dk_verb_find(strcmp(argv[1], "--version") == 0 ? "version" : argv[1]);
+
+    if (verb == NULL) {
+        fprintf(stderr, "dokiem: there is no verb '%s'; 'dokiem --help' lists them\n", argv[1]);
+        return dk_err_exit_status(DK_ERR_USAGE);
+    }
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        fputs("dokiem: libcurl cannot start\n", stderr);
+        return dk_err_exit_status(DK_ERR_INTERNAL);
+    }
+
+    int status = verb->run(argc - 1, argv + 1);
+
+    curl_global_cleanup();
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        perror("dokiem: standard output");
+        return status != 0 ? status : dk_err_exit_status(DK_ERR_IO);
+    }
+    return status;
+}

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/run.h"
+
+#include "agent/journal/journal.h"
+#include "agent/judge/judge.h"
+#include "agent/record/key.h"
+#include "agent/record/seal.h"
+#include "agent/state.h"
+#include "probes/http/http.h"
+#include "probes/loop.h"
+#include "probes/stamp/stamp.h"
+#include "probes/throughput/throughput.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+static const int64_t progress_interval_ns = 100 * DK_NS_PER_MS;
+
+struct session {
+    const struct dk_settings *settings;
+    const struct dk_run_hooks *hooks;
+    struct dk_plan plan;
+    struct dk_loop *loop;
+    struct dk_run_result *result;
+    bool interrupted;
+};
+
+DK_DEFINE_FREE(loop, struct dk_loop, dk_loop_free)
+
+static void on_interrupt(void *argument, short events)
+{
+    struct session *session = argument;
+
+    (void)events;
+    session->interrupted = true;
+    dk_loop_unwatch(session->loop, session->hooks->interrupt_fd);
+}
+
+static void show_progress(const struct session *session, const struct dk_probe *probe,
+                          const struct dk_probe_run *run, struct dk_mono *next)
+{
+    struct dk_mono now = dk_mono_now();
+    struct dk_progress progress;
+
+    if (session->hooks->progress == NULL || now.ns < next->ns)
+        return;
+    probe->progress(run, &progress);
+    session->hooks->progress(session->hooks->argument, &progress);
+    *next = dk_mono_add_ns(now, progress_interval_ns);
+}
+
+// Runs one probe to its end, its deadline, or the interrupt. What went wrong is in the measurement; an error is ours.
+static enum dk_err run_probe(struct session *session, const struct dk_probe *probe, struct dk_fault *fault)
+{
+    struct dk_probe_run *run = NULL;
+    enum dk_err err = probe->start(session->loop, &session->plan, &session->result->measurement, &run, fault);
+
+    if (err != DK_OK)
+        return err;
+
+    struct dk_mono begun = dk_mono_now(), next = begun;
+    struct dk_mono deadline = dk_mono_add_ns(begun, probe->max_duration_ns(&session->plan));
+
+    while (err == DK_OK && !probe->done(run)) {
+        struct dk_mono now = dk_mono_now();
+
+        if (session->interrupted)
+            probe->cancel(run, "interrupted");
+        else if (now.ns >= deadline.ns)
+            probe->cancel(run, "took longer than its deadline");
+        else
+            err = dk_loop_turn(session->loop, next.ns > now.ns && next.ns < deadline.ns ? next : deadline);
+        show_progress(session, probe, run, &next);
+    }
+    if (err == DK_OK)
+        probe->fill(run, &session->result->measurement);
+    else
+        err = dk_fail(fault, err, probe->name, NULL, "the event loop failed");
+    probe->free(run);
+    return err;
+}
+
+static void set_latency(struct dk_latency *latency, enum dk_status status, const char *reason)
+{
+    *latency = (struct dk_latency){.status = status};
+    snprintf(latency->reason, sizeof latency->reason, "%s", reason);
+}
+
+static void set_throughput(struct dk_throughput *throughput, enum dk_status status, const char *reason)
+{
+    throughput->status = status;
+    snprintf(throughput->reason, sizeof throughput->reason, "%s", reason);
+}
+
+// Every figure says from the start why it is missing; a probe that runs overwrites it.
+static void mark_missing(struct session *session, enum dk_status status, const char *reason)
+{
+    struct dk_measurement *measurement = &session->result->measurement;
+    int64_t only = session->settings->only;
+
+    set_throughput(&measurement->download, only & DK_ONLY_DOWNLOAD ? status : DK_STATUS_NOT_MEASURED,
+                   only & DK_ONLY_DOWNLOAD ? reason : "not asked for");
+    set_throughput(&measurement->upload, only & DK_ONLY_UPLOAD ? status : DK_STATUS_NOT_MEASURED,
+                   only & DK_ONLY_UPLOAD ? reason : "not asked for");
+    set_latency(&measurement->latency_idle, only & DK_ONLY_LATENCY ? status : DK_STATUS_NOT_MEASURED,
+                only & DK_ONLY_LATENCY ? reason : "not asked for");
+    set_latency(&measurement->latency_download, DK_STATUS_NOT_MEASURED, "this version does not measure it");
+    set_latency(&measurement->latency_upload, DK_STATUS_NOT_MEASURED, "this version does not measure it");
+}
+
+static enum dk_err measure_latency(struct session *session, struct dk_fault *fault)
+{
+    bool chosen = strcmp(session->plan.stamp, "auto") != 0;
+    const struct dk_latency *latency = &session->result->measurement.latency_idle;
+
+    if (strcmp(session->plan.stamp, "off") != 0) {
+        enum dk_err err = run_probe(session, &dk_probe_stamp, fault);
+
+        // A reflector that was named and does not answer is a finding; one that was only hoped for is not.
+        if (err != DK_OK || chosen || latency->status == DK_STATUS_OK || session->interrupted)
+            return err;
+    }
+    return run_probe(session, &dk_probe_http_latency, fault);
+}
+
+static enum dk_err measure(struct session *session, struct dk_fault *fault)
+{
+    struct dk_measurement *measurement = &session->result->measurement;
+    int64_t only = session->settings->only;
+
+    enum dk_err err = DK_OK;
+
+    mark_missing(session, DK_STATUS_FAILED, "interrupted");
+    if (session->plan.url[0] != '\0') {
+        err = run_probe(session, &dk_probe_reach, fault);
+    } else {
+        measurement->server = (struct dk_server){.status = DK_STATUS_FAILED, .connect_ns = -1};
+        snprintf(measurement->server.reason, sizeof measurement->server.reason,
+                 "no reference server is configured: set [server] url, or give --server URL");
+    }
+    dk_context_gather(measurement->server.address, session->settings->interface, session->settings->technology,
+                      &session->result->context);
+    if (err != DK_OK)
+        return err;
+    if (measurement->server.status != DK_STATUS_OK) {
+        mark_missing(session, DK_STATUS_FAILED, measurement->server.reason);
+        return DK_OK;
+    }
+    if ((only & DK_ONLY_LATENCY) && !session->interrupted)
+        err = measure_latency(session, fault);
+    if (err == DK_OK && (only & DK_ONLY_DOWNLOAD) && !session->interrupted)
+        err = run_probe(session, &dk_probe_download, fault);
+    if (err == DK_OK && (only & DK_ONLY_UPLOAD) && !session->interrupted)
+        err = run_probe(session, &dk_probe_upload, fault);
+    return err;
+}
+
+// A run that lacks a figure it was asked for has failed, and says which one came first.
+static void decide_kind(struct session *session)
+{
+    struct dk_run_result *result = session->result;
+    const struct dk_measurement *m = &result->measurement;
+    int64_t only = session->settings->only;
+    const struct {
+        const char *name;
+        bool asked;
+        enum dk_status status;
+        const char *reason;
+    } figures[] = {
+        {"server", true, m->server.status, m->server.reason},
+        {"latency", (only & DK_ONLY_LATENCY) != 0, m->latency_idle.status, m->latency_idle.reason},
+        {"download", (only & DK_ONLY_DOWNLOAD) != 0, m->download.status, m->download.reason},
+        {"upload", (only & DK_ONLY_UPLOAD) != 0, m->upload.status, m->upload.reason},
+    };
+
+    result->kind = DK_KIND_MEASUREMENT;
+    for (size_t i = 0; i < sizeof figures / sizeof figures[0] && result->kind == DK_KIND_MEASUREMENT; i++)
+        if (figures[i].asked && figures[i].status != DK_STATUS_OK) {
+            result->kind = DK_KIND_FAILED;
+            if (session->interrupted)
+                snprintf(result->reason, sizeof result->reason, "interrupted");
+            else
+                snprintf(result->reason, sizeof result->reason, "%s: %.180s", figures[i].name, figures[i].reason);
+        }
+}
+
+static void make_plan(struct session *session)
+{
+    const struct dk_settings *settings = session->settings;
+
+    session->plan = (struct dk_plan){
+        .url = settings->server_url,
+        .stamp = settings->server_stamp,
+        .ca_file = settings->server_ca_file,
+        .interface = settings->interface,
+        .user_agent = "dokiem/" DK_VERSION,
+        .family = settings->family,
+        .streams = settings->streams,
+        .duration_ns = settings->duration_ns,
+        .connect_timeout_ns = settings->server_connect_timeout_ns,
+        .max_bytes = settings->max_bytes,
+        .latency_count = settings->latency_count,
+        .latency_interval_ns = settings->latency_interval_ns,
+        .latency_timeout_ns = settings->latency_timeout_ns,
+    };
+}
+
+static enum dk_err keep(const struct session *session, struct dk_journal *journal, const struct dk_key *key,
+                        int64_t head_seq, const char *head_sha256, struct dk_fault *fault)
+{
+    struct dk_run_result *result = session->result;
+    const struct dk_settings *settings = session->settings;
+    struct dk_record_facts facts = {
+        .seq = head_seq + 1,
+        .kind = result->kind,
+        .version = DK_VERSION,
+        .start = result->start,
+        .end = result->end,
+        .duration_ns = result->duration_ns,
+        .site_code = settings->site_code,
+        .site_name = settings->site_name,
+        .site_operator = settings->site_operator,
+        .note = settings->note,
+        .environment = settings->environment,
+        .server_name = settings->server_name,
+        .server_url = settings->server_url,
+        .context = &result->context,
+        .measurement = &result->measurement,
+        .validity = &result->validity,
+        .verdict = &result->verdict,
+    };
+    dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
+    enum dk_err err = dk_uuid7(result->start, facts.id);
+
+    if (err != DK_OK)
+        return dk_fail(fault, err, NULL, NULL, "no randomness for the record's id");
+    snprintf(facts.reason, sizeof facts.reason, "%s", result->reason);
+    snprintf(facts.prev, sizeof facts.prev, "%s", head_sha256);
+    snprintf(facts.device_id, sizeof facts.device_id, "%s", dk_key_id(key));
+    result->payload = dk_buf_make(DK_RECORD_MAX_BYTES);
+    err = dk_record_build(&facts, &result->payload, fault);
+    if (err == DK_OK)
+        err = dk_seal(key, DK_TYP_RECORD, result->payload.data, result->payload.len, &jws, fault);
+    if (err == DK_OK)
+        err = dk_journal_append(journal, facts.seq, jws.data, jws.len, fault);
+    if (err == DK_OK) {
+        memcpy(result->id, facts.id, sizeof result->id);
+        result->seq = facts.seq;
+    }
+    return err;
+}
+
+// Key, journal, lock: all that must be in order before anything is measured, so that no measurement is made in vain.
+static enum dk_err open_state(const struct dk_settings *settings, struct dk_key **key, struct dk_journal **journal,
+                              struct dk_fault *fault)
+{
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof path, "%s/%s", settings->state_dir, DK_KEY_FILE) >= (int)sizeof path)
+        return dk_fail(fault, DK_ERR_IO, settings->state_dir, NULL, "the path is too long");
+
+    enum dk_err err = dk_key_read_private(path, key, fault);
+
+    if (err == DK_ERR_NO_INPUT && fault != NULL)
+        snprintf(fault->todo, sizeof fault->todo, "make a key first: dokiem keygen --state %.300s", settings->state_dir);
+    // A journal that has vanished must not start again from 1 behind the collector's back.
+    if (err == DK_OK)
+        err = dk_journal_open(settings->state_dir, false, journal, fault);
+    if (err == DK_ERR_NO_INPUT && *key != NULL) {
+        err = DK_ERR_IO;
+        if (fault != NULL) {
+            fault->err = err;
+            snprintf(fault->todo, sizeof fault->todo, "bring the folder back; a new chain needs a new key (--state DIR, dokiem keygen)");
+        }
+    }
+    if (err == DK_OK)
+        err = dk_journal_lock(*journal, fault);
+    return err;
+}
+
+enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules,
+                   const struct dk_run_hooks *hooks, struct dk_run_result *out, struct dk_fault *fault)
+{
+    struct session session = {.settings = settings, .hooks = hooks, .result = out};
+    char head_sha256[DK_SHA256_TEXT_SIZE] = "";
+    int64_t head_seq = 0;
+
+    *out = (struct dk_run_result){0};
+    dk_auto(key) struct dk_key *key = NULL;
+    dk_auto(journal) struct dk_journal *journal = NULL;
+    dk_auto(loop) struct dk_loop *loop = NULL;
+    enum dk_err err = open_state(settings, &key, &journal, fault);
+
+    if (err == DK_OK)
+        err = dk_journal_head(journal, &head_seq, head_sha256, fault);
+    if (err == DK_OK)
+        err = dk_loop_new(&loop, fault);
+    if (err != DK_OK)
+        return err;
+    session.loop = loop;
+    make_plan(&session);
+    if (hooks->interrupt_fd >= 0 && dk_loop_watch(loop, hooks->interrupt_fd, POLLIN, on_interrupt, &session) != DK_OK)
+        return dk_fail(fault, DK_ERR_INTERNAL, NULL, NULL, "the loop is full");
+
+    struct dk_mono begun = dk_mono_now();
+
+    out->start = dk_wall_now();
+    err = measure(&session, fault);
+    if (err != DK_OK)
+        return err;
+    out->duration_ns = dk_mono_diff_ns(dk_mono_now(), begun);
+    out->end = dk_wall_now();
+    decide_kind(&session);
+    dk_judge_validity(&out->measurement, &out->context, &out->validity);
+    dk_judge(rules, &out->measurement, &out->context, &out->validity, &out->verdict);
+    err = keep(&session, journal, key, head_seq, head_sha256, fault);
+    if (err == DK_OK)
+        err = dk_journal_prune(journal, settings->journal_max_bytes, settings->journal_max_age_ns, fault);
+    if (err != DK_OK || out->kind == DK_KIND_MEASUREMENT)
+        return err;
+    return dk_fail(fault, session.interrupted ? DK_ERR_INTERRUPTED : DK_ERR_UNREACHABLE, settings->server_url, NULL,
+                   "%s", out->reason);
+}
+
+void dk_run_result_free(struct dk_run_result *result)
+{
+    dk_measurement_free(&result->measurement);
+    dk_buf_free(&result->payload);
+}

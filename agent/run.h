@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The pipeline: the only place that knows the order of the stages. context, probes, judge, record, seal, journal.
+#pragma once
+
+#include "agent/base/buf.h"
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+#include "agent/context/context.h"
+#include "agent/judge/verdict.h"
+#include "agent/record/record.h"
+#include "config/rules.h"
+#include "config/settings.h"
+#include "probes/measurement.h"
+#include "probes/probe.h"
+
+struct dk_run_hooks {
+    void (*progress)(void *argument, const struct dk_progress *progress); // about ten times a second; may be NULL
+    void *argument;
+    int interrupt_fd; // becomes readable when the user wants to stop; -1 for none
+};
+
+// One run, as it was kept. Owned by the caller: dk_run_result_free.
+struct dk_run_result {
+    enum dk_kind kind;
+    char reason[DK_REASON_SIZE]; // of a failed run
+    char id[DK_UUID_SIZE];
+    int64_t seq;
+    struct dk_wall start, end;
+    int64_t duration_ns;
+    struct dk_measurement measurement;
+    struct dk_context context;
+    struct dk_validity validity;
+    struct dk_verdict verdict;
+    struct dk_buf payload; // the record's exact bytes
+};
+
+// Measures as `settings` say, judges by `rules`, and keeps the sealed record. A run that could not measure what it was
+// asked for is a record too: *out is filled and the error says so.
+// Errors with a record kept (out->seq > 0): UNREACHABLE, INTERRUPTED. Without: NOT_NOW (another run is going on),
+// NO_INPUT (no key), PERMISSION, IO, DATA (a damaged journal), USAGE (no server), MEMORY, INTERNAL.
+enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules,
+                   const struct dk_run_hooks *hooks, struct dk_run_result *out, struct dk_fault *fault);
+
+void dk_run_result_free(struct dk_run_result *result);

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What stands below the state directory, beside the journal.
+#pragma once
+
+#define DK_KEY_FILE           "device.pem"    // the device's private key
+#define DK_COLLECTOR_KEY_FILE "collector.jwk" // the collector's public key, learnt at enrolment

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/verbs/arguments.h"
+
+#include "agent/verbs/verbs.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FLAGS_MAX = 64, SHORT_HELP = 'h' };
+
+// One long option as getopt_long() is told of it; `own` or `option` says whose it is, neither means --config/--help.
+struct row {
+    const struct dk_own_flag *own;
+    const struct dk_option *option;
+    const char *value; // as given; NULL when it was not
+};
+
+struct table {
+    struct option longs[FLAGS_MAX + 1];
+    struct row rows[FLAGS_MAX];
+    int count;
+    const char *config;
+};
+
+static void add(struct table *table, const char *name, bool has_value, struct row row)
+{
+    for (int i = 0; i < table->count; i++)
+        if (strcmp(table->longs[i].name, name) == 0)
+            return;
+    if (table->count == FLAGS_MAX)
+        return;
+    table->longs[table->count] = (struct option){name, has_value ? required_argument : no_argument, NULL, 0};
+    table->rows[table->count++] = row;
+}
+
+static void fill_table(struct table *table, enum dk_arguments_kind kind, const struct dk_own_flag *own)
+{
+    size_t count = 0;
+    const struct dk_option *options = dk_options(&count);
+
+    add(table, "help", false, (struct row){0}); // row 0, see scan()
+    for (; own->name != NULL; own++)
+        add(table, own->name, own->argument != NULL, (struct row){.own = own});
+    if (kind == DK_ARGUMENTS_NO_CONFIG)
+        return;
+    add(table, "config", true, (struct row){0});
+    for (size_t i = 0; i < count; i++)
+        if (options[i].argument != NULL &&
+            (kind == DK_ARGUMENTS_MEASURING || strcmp(options[i].argument, "state") == 0))
+            add(table, options[i].argument, true, (struct row){.option = &options[i]});
+}
+
+static void print_help(const char *name, enum dk_arguments_kind kind, const struct table *table)
+{
+    const struct dk_verb *verb = dk_verb_find(name);
+
+    printf("Usage: dokiem %s [OPTION...]%s%s\n", name, verb != NULL && verb->operands[0] != '\0' ? " " : "",
+           verb != NULL ? verb->operands : "");
+    if (verb != NULL)
+        printf("%c%s.\n", verb->help[0] >= 'a' && verb->help[0] <= 'z' ? verb->help[0] - 'a' + 'A' : verb->help[0],
+               verb->help + 1);
+    printf("\n");
+    for (int i = 1; i < table->count; i++) {
+        const struct row *row = &table->rows[i];
+        char left[64];
+
+        if (row->own != NULL) {
+            snprintf(left, sizeof left, "--%s%s%s", row->own->name, row->own->argument != NULL ? " " : "",
+                     row->own->argument != NULL ? row->own->argument : "");
+            printf("  %-26s %s\n", left, row->own->help);
+        } else if (row->option != NULL) {
+            snprintf(left, sizeof left, "--%s VALUE", row->option->argument);
+            printf("  %-26s %s\n", left, row->option->help);
+            printf("  %-26s   %s; default %s\n", "", row->option->allowed,
+                   row->option->fallback[0] != '\0' ? row->option->fallback : "none");
+        } else {
+            printf("  %-26s %s\n", "--config FILE", "the configuration file to read");
+        }
+    }
+    if (kind == DK_ARGUMENTS_MEASURING)
+        printf("  %-26s %s\n", "-4, -6", "IPv4 or IPv6 only");
+}
+
+static enum dk_err scan(int argc, char **argv, enum dk_arguments_kind kind, struct table *table,
+                        struct dk_arguments *out, struct dk_fault *fault)
+{
+    const char *shorts = kind == DK_ARGUMENTS_MEASURING ? ":h46" : ":h";
+    const char *family = NULL;
+
+    opterr = 0;
+    optind = 0;
+    for (;;) {
+        int index = -1, letter = getopt_long(argc, argv, shorts, table->longs, &index);
+
+        if (letter == -1)
+            break;
+        if (letter == '4' || letter == '6') {
+            family = letter == '4' ? "ipv4" : "ipv6";
+        } else if (letter == SHORT_HELP || (letter == 0 && index == 0)) {
+            print_help(argv[0], kind, table);
+            out->help_shown = true;
+            return DK_OK;
+        } else if (letter != 0) {
+            return dk_fail(fault, DK_ERR_USAGE, argv[optind > 1 ? optind - 1 : 1],
+                           "see 'dokiem VERB --help'", letter == ':' ? "needs a value" : "is not an option here");
+        } else if (table->rows[index].own == NULL && table->rows[index].option == NULL) {
+            table->config = optarg;
+        } else if (table->rows[index].own != NULL && table->rows[index].own->argument == NULL) {
+            *table->rows[index].own->set = true;
+        } else if (table->rows[index].own != NULL) {
+            *table->rows[index].own->value = optarg;
+        } else {
+            table->rows[index].value = optarg;
+        }
+    }
+    out->operands = argv + optind;
+    out->operand_count = argc - optind;
+    for (int i = 0; family != NULL && i < table->count; i++)
+        if (strcmp(table->longs[i].name, "family") == 0)
+            table->rows[i].value = family;
+    return DK_OK;
+}
+
+// The first configuration file that exists, "" when none does. The environment is only believed in absolute paths.
+static void find_config(char path[static PATH_MAX])
+{
+    const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    char candidates[3][PATH_MAX] = {"", "", "/etc/dokiem/dokiem.ini"};
+
+    if (base != NULL && base[0] == '/')
+        snprintf(candidates[0], PATH_MAX, "%s/dokiem/dokiem.ini", base);
+    if (home != NULL && home[0] == '/')
+        snprintf(candidates[1], PATH_MAX, "%s/.config/dokiem/dokiem.ini", home);
+    path[0] = '\0';
+    for (int i = 0; i < 3; i++)
+        if (candidates[i][0] != '\0' && access(candidates[i], F_OK) == 0) {
+            snprintf(path, PATH_MAX, "%s", candidates[i]);
+            return;
+        }
+}
+
+enum dk_err dk_arguments_read(int argc, char **argv, enum dk_arguments_kind kind, const struct dk_own_flag *own,
+                              struct dk_arguments *out, struct dk_fault *fault)
+{
+    struct table table = {0};
+
+    *out = (struct dk_arguments){0};
+    fill_table(&table, kind, own);
+
+    enum dk_err err = scan(argc, argv, kind, &table, out, fault);
+
+    if (err != DK_OK || out->help_shown)
+        return err;
+    dk_settings_default(&out->settings);
+    if (kind == DK_ARGUMENTS_NO_CONFIG)
+        return DK_OK;
+    if (table.config != NULL)
+        snprintf(out->config_path, sizeof out->config_path, "%s", table.config);
+    else
+        find_config(out->config_path);
+    if (out->config_path[0] != '\0') {
+        err = dk_settings_read_file(&out->settings, out->config_path, fault);
+        if (err != DK_OK)
+            return err;
+    }
+    for (int i = 0; i < table.count; i++)
+        if (table.rows[i].value != NULL) {
+            err = dk_settings_set_argument(&out->settings, table.longs[i].name, table.rows[i].value, fault);
+            if (err != DK_OK)
+                return err;
+        }
+    return DK_OK;
+}
+
+int dk_verb_fail(const char *verb, const struct dk_fault *fault)
+{
+    fprintf(stderr, "dokiem %s: %s%s%s%s%s\n", verb, fault->where, fault->where[0] != '\0' ? ": " : "",
+            fault->what[0] != '\0' ? fault->what : dk_err_text(fault->err), fault->todo[0] != '\0' ? "; " : "",
+            fault->todo);
+    return dk_err_exit_status(fault->err);
+}
+
+enum dk_err dk_format_is_json(const char *text, bool *json, struct dk_fault *fault)
+{
+    if (text != NULL && strcmp(text, "text") != 0 && strcmp(text, "json") != 0)
+        return dk_fail(fault, DK_ERR_USAGE, "--format", "use text or json", "'%s' is no format", text);
+    *json = text != NULL && strcmp(text, "json") == 0;
+    return DK_OK;
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/verbs/verbs.h"
+
+#include <stddef.h>
+#include <string.h>
+
+const struct dk_verb dk_verbs[] = {
+    {"run", "", "measure, judge, seal and keep; deliver when a collector is set", dk_verb_run},
+    {"deliver", "", "send what waits to the collector", dk_verb_deliver},
+    {"status", "", "the device, its journal and what waits for delivery", dk_verb_status},
+    {"list", "", "the records kept, a line each", dk_verb_list},
+    {"show", "ID", "one record: its id, its number, or 'last'", dk_verb_show},
+    {"verify", "FILE...", "check signatures and the chain, offline", dk_verb_verify},
+    {"keygen", "", "make the device's key and its state folder", dk_verb_keygen},
+    {"enrol", "", "make the device known to a collector", dk_verb_enrol},
+    {"check-config", "", "print the configuration that would be used", dk_verb_check_config},
+    {"version", "", "print the version", dk_verb_version},
+    {NULL, NULL, NULL, NULL},
+};
+
+const struct dk_verb *dk_verb_find(const char *name)
+{
+    for (const struct dk_verb *verb = dk_verbs; verb->name != NULL; verb++)
+        if (strcmp(verb->name, name) == 0)
+            return verb;
+    return NULL;
+}
