@@ -79,6 +79,6 @@ bool dk_base64url_decode_exact(const char *text, size_t len, void *out, size_t s
 
     if (dk_base64url_decode(text, len, &bytes) != DK_OK || bytes.len != size)
         return false;
-    memcpy(out, bytes.data, size);
+    memcpy(out, dk_buf_text(&bytes), size);
     return true;
 }

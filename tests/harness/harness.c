@@ -4,6 +4,7 @@
 #include <CUnit/Basic.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 static uint64_t seed, state;
-static char directory[64];
+static char directory[PATH_MAX];
 static unsigned asserts_before, cases_without_assertion;
 
 uint64_t dk_random(void)
@@ -34,7 +35,9 @@ int64_t dk_random_between(int64_t low, int64_t high)
 const char *dk_harness_directory(void)
 {
     if (directory[0] == '\0') {
-        snprintf(directory, sizeof directory, "/tmp/dokiem-test-XXXXXX");
+        const char *parent = getenv("TMPDIR");
+
+        snprintf(directory, sizeof directory, "%s/dokiem-test-XXXXXX", parent == NULL ? "/tmp" : parent);
         if (mkdtemp(directory) == NULL) {
             perror("mkdtemp");
             exit(99);
