@@ -50,7 +50,7 @@ enum dk_delivery {
 struct dk_journal_entry {
     int64_t seq;
     enum dk_delivery delivery;
-    int64_t bytes;
+    int64_t bytes; // of the record and of what lies beside it
 };
 
 // All records, ascending. *entries is owned by the caller (free). Errors: IO, MEMORY.
@@ -64,10 +64,16 @@ enum dk_err dk_journal_keep_receipt(struct dk_journal *journal, int64_t seq, con
 enum dk_err dk_journal_read_receipt(struct dk_journal *journal, int64_t seq, struct dk_buf *jws,
                                     struct dk_fault *fault);
 
-// Marks record `seq` as refused by the collector, with its words. Durable.
+// Marks record `seq` as refused by the collector, with its words (the first DK_REFUSAL_MAX bytes of them). Durable.
+enum { DK_REFUSAL_MAX = 4096 };
 enum dk_err dk_journal_refuse(struct dk_journal *journal, int64_t seq, const char *words, struct dk_fault *fault);
+// Appends the words of dk_journal_refuse, as they came from outside. Errors: NO_INPUT when there are none; DATA, IO,
+// MEMORY.
+enum dk_err dk_journal_read_refusal(struct dk_journal *journal, int64_t seq, struct dk_buf *words,
+                                    struct dk_fault *fault);
 
 // Removes the oldest delivered records while the journal is over `max_bytes` or they are older than `max_age_ns`
-// (by file time). The last record and every undelivered one stay. Errors: IO.
+// (by file time). The last record and every undelivered one stay. Also sweeps up what a power cut left behind:
+// temporary files a day old, receipts whose record is gone. Hold the delivery lock. Errors: IO, MEMORY.
 enum dk_err dk_journal_prune(struct dk_journal *journal, int64_t max_bytes, int64_t max_age_ns,
                              struct dk_fault *fault);

@@ -28,6 +28,9 @@ enum dk_err dk_seal(const struct dk_key *key, const char *typ, const void *paylo
 enum dk_err dk_jws_key_id(const char *jws, size_t len, const char *typ, char out[static DK_SHA256_TEXT_SIZE],
                           struct dk_fault *fault);
 
+// Appends the payload that a JWS carries, nothing verified: to show it, never to judge by it. Errors: DATA, MEMORY.
+enum dk_err dk_jws_payload(const char *jws, size_t len, struct dk_buf *out, struct dk_fault *fault);
+
 // Verifies `len` characters of JWS over their exact bytes and appends the payload to `out`. Nothing is appended
 // unless the signature holds. Refused, each in its own words: not three strict base64url parts; a header that is not
 // exactly the one dk_seal writes (other alg, crit, other members, other typ); a kid that is not the key's; a
