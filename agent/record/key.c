@@ -69,11 +69,8 @@ static void free_der(unsigned char **p)
 {
     OPENSSL_free(*p);
 }
-static void free_json(json_t **p)
-{
-    json_decref(*p);
-}
 #define auto_with(function) __attribute__((cleanup(function)))
+DK_DEFINE_FREE(json, json_t, json_decref)
 
 // OpenSSL keeps its errors in a queue of the thread; left there, they would turn up in somebody else's report.
 static enum dk_err fail_crypto(struct dk_fault *fault, const char *action)
@@ -311,7 +308,7 @@ enum dk_err dk_key_read_public(const char *name, const char *text, size_t len, s
     if (is_pem(text, len))
         return from_pem(name, text, len, out, fault);
 
-    auto_with(free_json) json_t *json = NULL;
+    dk_auto(json) json_t *json = NULL;
     enum dk_err err = load_json(name, text, len, &json, fault);
 
     return err != DK_OK ? err : from_jwk(name, json, out, fault);
@@ -347,7 +344,7 @@ static enum dk_err read_set(const char *name, const json_t *set, struct dk_keys 
 enum dk_err dk_keys_read_public(const char *name, const char *text, size_t len, struct dk_keys *out,
                                 struct dk_fault *fault)
 {
-    auto_with(free_json) json_t *json = NULL;
+    dk_auto(json) json_t *json = NULL;
     dk_auto(key) struct dk_key *key = NULL;
     enum dk_err err = is_pem(text, len) ? DK_OK : load_json(name, text, len, &json, fault);
 

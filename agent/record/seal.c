@@ -21,11 +21,7 @@ struct parts {
     size_t signed_len; // of header, dot and payload
 };
 
-static void free_json(json_t **p)
-{
-    json_decref(*p);
-}
-#define auto_json __attribute__((cleanup(free_json)))
+DK_DEFINE_FREE(json, json_t, json_decref)
 
 static enum dk_err fail_data(struct dk_fault *fault, const char *what)
 {
@@ -195,7 +191,7 @@ enum dk_err dk_jws_key_id(const char *jws, size_t len, const char *typ, char out
     if (err != DK_OK)
         return err;
 
-    auto_json json_t *json = json_loadb(dk_buf_text(&header), header.len, JSON_REJECT_DUPLICATES, NULL);
+    dk_auto(json) json_t *json = json_loadb(dk_buf_text(&header), header.len, JSON_REJECT_DUPLICATES, NULL);
     const json_t *kid = json_object_get(json, "kid");
     uint8_t hash[DK_SHA256_SIZE];
 
@@ -238,7 +234,7 @@ enum dk_err dk_open(const struct dk_key *key, const char *typ, const char *jws, 
     if (is_header_of(&header, dk_key_id(key), typ, &same) != DK_OK)
         return out_of_memory(fault);
     if (!same) {
-        auto_json json_t *json = json_loadb(dk_buf_text(&header), header.len, JSON_REJECT_DUPLICATES, NULL);
+        dk_auto(json) json_t *json = json_loadb(dk_buf_text(&header), header.len, JSON_REJECT_DUPLICATES, NULL);
 
         return diagnose(json, dk_key_id(key), typ, fault);
     }
