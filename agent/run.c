@@ -264,7 +264,8 @@ static enum dk_err open_state(const struct dk_settings *settings, struct dk_key 
     enum dk_err err = dk_key_read_private(path, key, fault);
 
     if (err == DK_ERR_NO_INPUT && fault != NULL)
-        snprintf(fault->todo, sizeof fault->todo, "make a key first: dokiem keygen --state %.300s", settings->state_dir);
+        snprintf(fault->todo, sizeof fault->todo, "make a key first: dokiem keygen --state %.300s",
+                 settings->state_dir);
     // A journal that has vanished must not start again from 1 behind the collector's back.
     if (err == DK_OK)
         err = dk_journal_open(settings->state_dir, false, journal, fault);
@@ -272,7 +273,8 @@ static enum dk_err open_state(const struct dk_settings *settings, struct dk_key 
         err = DK_ERR_IO;
         if (fault != NULL) {
             fault->err = err;
-            snprintf(fault->todo, sizeof fault->todo, "bring the folder back; a new chain needs a new key (--state DIR, dokiem keygen)");
+            snprintf(fault->todo, sizeof fault->todo,
+                     "bring the folder back; a new chain needs a new key (--state DIR, dokiem keygen)");
         }
     }
     if (err == DK_OK)

@@ -18,6 +18,7 @@ struct dk_wall {
     int64_t ns; // since 1970-01-01T00:00:00Z, leap seconds not counted
 };
 
+// The time now. Cannot fail.
 struct dk_mono dk_mono_now(void);
 struct dk_wall dk_wall_now(void);
 

@@ -32,8 +32,9 @@ enum dk_arguments_kind {
     DK_ARGUMENTS_MEASURING, // all options of the table that have a command line form
 };
 
-// Reads argv. `own` ends with a flag without a name; when two agree in name, the verb's own flag wins over an option. The configuration file is --config FILE, else the first that
-// exists of $XDG_CONFIG_HOME/dokiem/dokiem.ini, $HOME/.config/dokiem/dokiem.ini and /etc/dokiem/dokiem.ini.
+// Reads argv. `own` ends with a flag without a name; when two agree in name, the verb's own flag wins over an option.
+// The configuration file is --config FILE, else the first that exists of $XDG_CONFIG_HOME/dokiem/dokiem.ini,
+// $HOME/.config/dokiem/dokiem.ini and /etc/dokiem/dokiem.ini.
 // Errors: USAGE, CONFIG, MEMORY.
 enum dk_err dk_arguments_read(int argc, char **argv, enum dk_arguments_kind kind, const struct dk_own_flag *own,
                               struct dk_arguments *out, struct dk_fault *fault);

@@ -17,6 +17,7 @@ extern const struct dk_verb dk_verbs[];
 // The verb called `name`, or NULL.
 const struct dk_verb *dk_verb_find(const char *name);
 
+// The verbs; each does what its name says and returns the exit status.
 int dk_verb_run(int argc, char **argv);
 int dk_verb_deliver(int argc, char **argv);
 int dk_verb_status(int argc, char **argv);

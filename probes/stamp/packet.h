@@ -37,6 +37,7 @@ struct dk_stamp_answer {
 // Bits of an error estimate, RFC 4656 section 4.1.2 and RFC 8186 section 2.3.
 enum { DK_STAMP_SYNCHRONISED = 0x8000, DK_STAMP_PTP = 0x4000 };
 
+// Writes all 44 bytes of the packet.
 void dk_stamp_put_request(const struct dk_stamp_request *request, uint8_t out[static DK_STAMP_SIZE]);
 void dk_stamp_put_answer(const struct dk_stamp_answer *answer, uint8_t out[static DK_STAMP_SIZE]);
 

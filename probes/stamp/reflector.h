@@ -40,4 +40,5 @@ void dk_reflector_free(struct dk_reflector *reflector); // NULL is fine
 // Answers what is waiting, at most 64 datagrams, so that a flood cannot keep the caller from its other work.
 void dk_reflector_serve(struct dk_reflector *reflector);
 
+// What it has done so far.
 struct dk_reflector_counts dk_reflector_counts(const struct dk_reflector *reflector);
