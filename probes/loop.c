@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/loop.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 enum { WATCHES_MAX = 16, TIMERS_MAX = 16, CONNECTIONS_MAX = 128 };
 
@@ -33,6 +36,8 @@ struct dk_loop {
     uint64_t turn;
     struct watch watches[WATCHES_MAX];
     struct timer timers[TIMERS_MAX];
+    size_t socket_count;
+    int sockets[CONNECTIONS_MAX];
 };
 
 enum dk_err dk_loop_new(struct dk_loop **out, struct dk_fault *fault)
@@ -183,6 +188,37 @@ static void finish_transfers(struct dk_loop *loop)
         free(entry);
         copy.callback(copy.argument, transfer, result);
     }
+}
+
+void dk_loop_note_socket(struct dk_loop *loop, int fd)
+{
+    if (loop->socket_count < CONNECTIONS_MAX)
+        loop->sockets[loop->socket_count++] = fd;
+}
+
+void dk_loop_forget_socket(struct dk_loop *loop, int fd)
+{
+    for (size_t i = 0; i < loop->socket_count; i++)
+        if (loop->sockets[i] == fd)
+            loop->sockets[i--] = loop->sockets[--loop->socket_count];
+}
+
+int dk_loop_find_socket(const struct dk_loop *loop, long local_port)
+{
+    for (size_t i = 0; i < loop->socket_count; i++) {
+        struct sockaddr_storage address = {0};
+        socklen_t len = sizeof address;
+
+        if (getsockname(loop->sockets[i], (struct sockaddr *)&address, &len) != 0)
+            continue;
+
+        in_port_t port = address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                                       : ((struct sockaddr_in *)&address)->sin_port;
+
+        if (ntohs(port) == local_port)
+            return loop->sockets[i];
+    }
+    return -1;
 }
 
 // A timer set during this turn waits for the next one, so that a timer that is always due cannot hold the loop.

@@ -42,6 +42,13 @@ enum dk_err dk_loop_add_transfer(struct dk_loop *loop, CURL *transfer, dk_loop_t
 // transfer was not finished.
 void dk_loop_remove_transfer(struct dk_loop *loop, CURL *transfer);
 
+// The sockets that transfers opened, because libcurl does not say which one a running transfer uses: found by the
+// local port it does say (CURLINFO_LOCAL_PORT). At most 128; one more is simply not known.
+void dk_loop_note_socket(struct dk_loop *loop, int fd);
+void dk_loop_forget_socket(struct dk_loop *loop, int fd);
+// The noted socket bound to `local_port`, or -1.
+int dk_loop_find_socket(const struct dk_loop *loop, long local_port);
+
 // One turn: waits until something is ready, a timer is due, or `deadline`, and calls back.
 // Errors: IO when polling itself fails.
 enum dk_err dk_loop_turn(struct dk_loop *loop, struct dk_mono deadline);

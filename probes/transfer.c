@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { HEADER_MAX_BYTES = 65536, URL_SIZE = 2048, RECEIVE_BUFFER_BYTES = 512 * 1024 };
 
@@ -44,13 +45,13 @@ static int64_t record_overhead_bytes(const SSL *ssl)
 
 static void note_connection(struct dk_transfer *transfer)
 {
-    curl_socket_t socket = CURL_SOCKET_BAD;
+    long local_port = 0;
     struct curl_tlssessioninfo *session = NULL;
 
     if (transfer->socket >= 0)
         return;
-    if (curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK)
-        transfer->socket = socket;
+    if (curl_easy_getinfo(transfer->easy, CURLINFO_LOCAL_PORT, &local_port) == CURLE_OK)
+        transfer->socket = dk_loop_find_socket(transfer->loop, local_port);
     if (curl_easy_getinfo(transfer->easy, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || session == NULL ||
         session->backend != CURLSSLBACKEND_OPENSSL || session->internals == NULL)
         return;
@@ -113,14 +114,27 @@ static size_t on_send(char *out, size_t size, size_t count, void *argument)
     return given;
 }
 
-enum dk_err dk_transfer_init(struct dk_transfer *transfer, const struct dk_plan *plan)
+static int on_socket_opened(void *argument, curl_socket_t socket, curlsocktype purpose)
+{
+    if (purpose == CURLSOCKTYPE_IPCXN)
+        dk_loop_note_socket(argument, socket);
+    return CURL_SOCKOPT_OK;
+}
+
+static int on_socket_closed(void *argument, curl_socket_t socket)
+{
+    dk_loop_forget_socket(argument, socket);
+    return close(socket);
+}
+
+enum dk_err dk_transfer_init(struct dk_transfer *transfer, struct dk_loop *loop, const struct dk_plan *plan)
 {
     CURL *easy = curl_easy_init();
     long version = plan->family == DK_FAMILY_IPV4   ? CURL_IPRESOLVE_V4
                    : plan->family == DK_FAMILY_IPV6 ? CURL_IPRESOLVE_V6
                                                     : CURL_IPRESOLVE_WHATEVER;
 
-    *transfer = (struct dk_transfer){.easy = easy, .base_url = plan->url, .socket = -1};
+    *transfer = (struct dk_transfer){.easy = easy, .loop = loop, .base_url = plan->url, .socket = -1};
     // No "Expect: 100-continue": its wait would be part of the upload.
     transfer->headers = curl_slist_append(NULL, "Expect:");
     if (easy == NULL || transfer->headers == NULL) {
@@ -143,6 +157,11 @@ enum dk_err dk_transfer_init(struct dk_transfer *transfer, const struct dk_plan 
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    // The loop outlives its connections.
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_opened);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, loop);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_socket_closed);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, loop);
     if (plan->ca_file[0] != '\0')
         curl_easy_setopt(easy, CURLOPT_CAINFO, plan->ca_file);
     if (plan->interface[0] != '\0') {
@@ -183,6 +202,11 @@ enum dk_err dk_transfer_post(struct dk_transfer *transfer, const char *path, int
     curl_easy_setopt(transfer->easy, CURLOPT_READFUNCTION, on_send);
     curl_easy_setopt(transfer->easy, CURLOPT_READDATA, transfer);
     return next_request(transfer, path);
+}
+
+enum dk_err dk_transfer_start(struct dk_transfer *transfer, dk_loop_transfer_callback *callback, void *argument)
+{
+    return dk_loop_add_transfer(transfer->loop, transfer->easy, callback, argument);
 }
 
 bool dk_transfer_succeeded(struct dk_transfer *transfer, CURLcode result)

@@ -17,6 +17,7 @@ typedef size_t dk_transfer_body(void *argument, char *out, size_t size);
 
 struct dk_transfer {
     CURL *easy; // owned; to be added to the loop
+    struct dk_loop *loop;
     const char *base_url;
     int64_t header_bytes;   // of the current answer
     int64_t body_bytes;     // of the current answer
@@ -32,8 +33,11 @@ struct dk_transfer {
     struct curl_slist *headers;     // owned
 };
 
-// Makes ready a connection of its own to plan->url. `transfer` must not move afterwards. Errors: MEMORY.
-enum dk_err dk_transfer_init(struct dk_transfer *transfer, const struct dk_plan *plan);
+// Makes ready for requests to plan->url. `transfer` must not move afterwards. Errors: MEMORY.
+enum dk_err dk_transfer_init(struct dk_transfer *transfer, struct dk_loop *loop, const struct dk_plan *plan);
+
+// Puts the request that was set on the loop; callback as dk_loop_add_transfer. Errors: MEMORY, INTERNAL.
+enum dk_err dk_transfer_start(struct dk_transfer *transfer, dk_loop_transfer_callback *callback, void *argument);
 
 // The next request is GET `path` (from "/"); more than `body_max_bytes` of answer is an error. Errors: MEMORY.
 enum dk_err dk_transfer_get(struct dk_transfer *transfer, const char *path, int64_t body_max_bytes);

@@ -51,7 +51,7 @@ static void request(struct dk_probe_run *run)
 
     run->began = dk_mono_now();
     if (dk_transfer_get(&run->transfer, "/empty", ANSWER_MAX_BYTES) != DK_OK ||
-        dk_loop_add_transfer(run->loop, run->transfer.easy, on_answer, run) != DK_OK ||
+        dk_transfer_start(&run->transfer, on_answer, run) != DK_OK ||
         dk_loop_set_timer(run->loop, dk_mono_add_ns(run->began, timeout_ns), on_timeout, run) != DK_OK)
         stop(run, DK_STATUS_FAILED, "out of memory");
 }
@@ -145,7 +145,7 @@ static enum dk_err start(size_t wanted, struct dk_loop *loop, const struct dk_pl
 {
     struct dk_probe_run *run = calloc(1, sizeof *run + wanted * sizeof run->rtt_ns[0]);
 
-    if (run == NULL || dk_transfer_init(&run->transfer, plan) != DK_OK) {
+    if (run == NULL || dk_transfer_init(&run->transfer, loop, plan) != DK_OK) {
         free(run);
         return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
     }

@@ -152,7 +152,7 @@ static enum dk_err request(struct stream *stream)
         err = dk_transfer_get(&stream->transfer, path, REQUEST_MIB * mib_bytes);
     }
     if (err == DK_OK)
-        err = dk_loop_add_transfer(run->loop, stream->transfer.easy, on_transfer_end, stream);
+        err = dk_transfer_start(&stream->transfer, on_transfer_end, stream);
     stream->on_loop = err == DK_OK;
     return err;
 }
@@ -288,7 +288,7 @@ static enum dk_err prepare(struct dk_probe_run *run)
     for (size_t s = 0; s < run->streams_count; s++) {
         run->streams[s].run = run;
         run->streams[s].payload_at = s * PAYLOAD_STEP_BYTES % PAYLOAD_BYTES;
-        err = dk_transfer_init(&run->streams[s].transfer, run->plan);
+        err = dk_transfer_init(&run->streams[s].transfer, run->loop, run->plan);
         if (err == DK_OK)
             err = request(&run->streams[s]);
         if (err != DK_OK)
