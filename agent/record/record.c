@@ -85,6 +85,32 @@ static void put_text_if_set(struct builder *b, json_t *object, const char *key, 
         put_text(b, object, key, text);
 }
 
+// A reason may quote a server, and may have been cut within a character. No record is lost for that: bytes
+// that are not clean become '?'.
+static void put_reason(struct builder *b, json_t *object, const char *key, const char *text)
+{
+    char clean[DK_REASON_SIZE];
+    size_t left = strnlen(text, sizeof clean - 1), at = 0;
+
+    while (left > 0) {
+        size_t count = 1;
+
+        while (count < 4 && count < left && !dk_text_is_clean(text, count))
+            count++;
+        if (dk_text_is_clean(text, count)) {
+            memcpy(clean + at, text, count);
+        } else {
+            count = 1;
+            clean[at] = '?';
+        }
+        at += count;
+        text += count;
+        left -= count;
+    }
+    clean[at] = '\0';
+    put_text(b, object, key, clean);
+}
+
 static void put_chain(struct builder *b, json_t *root, const struct dk_record_facts *facts)
 {
     if (facts->seq < 1 || facts->seq > DK_RECORD_SEQ_MAX || (facts->seq == 1) != (facts->prev[0] == '\0'))
@@ -98,7 +124,7 @@ static void put_chain(struct builder *b, json_t *root, const struct dk_record_fa
         put_text(b, root, "prev", facts->prev);
     put_text(b, root, "kind", dk_kind_text(facts->kind));
     if (facts->kind != DK_KIND_MEASUREMENT)
-        put_text(b, root, "reason", facts->reason[0] != '\0' ? facts->reason : "no reason was given");
+        put_reason(b, root, "reason", facts->reason[0] != '\0' ? facts->reason : "no reason was given");
 }
 
 static void put_device_and_time(struct builder *b, json_t *root, const struct dk_record_facts *facts)
@@ -172,20 +198,6 @@ static void put_place(struct builder *b, json_t *root, const struct dk_record_fa
     put(b, object, "ipv6", json_boolean(link->ipv6));
 }
 
-static void put_server(struct builder *b, json_t *root, const struct dk_record_facts *facts)
-{
-    const struct dk_server *server = &facts->measurement->server;
-    json_t *object = put_object(b, root, "server");
-
-    put_text_if_set(b, object, "name", facts->server_name);
-    put_text(b, object, "url", facts->server_url);
-    if (server->address[0] == '\0')
-        return;
-    put_text(b, object, "address", server->address);
-    put_known(b, object, "connect_ns", server->connect_ns);
-    put_text_if_set(b, object, "tls", server->tls);
-}
-
 // Says why a figure is missing. A figure nobody asked for has no reason of its own; a run that ended early
 // has.
 static void put_status(struct builder *b, json_t *object, enum dk_status status, const char *reason,
@@ -197,7 +209,22 @@ static void put_status(struct builder *b, json_t *object, enum dk_status status,
     if (reason[0] == '\0')
         reason =
             facts->kind != DK_KIND_MEASUREMENT && facts->reason[0] != '\0' ? facts->reason : "not asked for";
-    put_text(b, object, "reason", reason);
+    put_reason(b, object, "reason", reason);
+}
+
+static void put_server(struct builder *b, json_t *root, const struct dk_record_facts *facts)
+{
+    const struct dk_server *server = &facts->measurement->server;
+    json_t *object = put_object(b, root, "server");
+
+    put_text_if_set(b, object, "name", facts->server_name);
+    put_text_if_set(b, object, "url", facts->server_url);
+    put_status(b, object, server->status, server->reason, facts);
+    if (server->address[0] == '\0')
+        return;
+    put_text(b, object, "address", server->address);
+    put_known(b, object, "connect_ns", server->connect_ns);
+    put_text_if_set(b, object, "tls", server->tls);
 }
 
 static void put_series(struct builder *b, json_t *object, const struct dk_series *series)
@@ -271,7 +298,8 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
     json_t *object = put(b, latency, key, json_object());
 
     put_status(b, object, from->status, from->reason, facts);
-    if (from->sent != from->received + from->lost || (from->status == DK_STATUS_OK && from->received < 1))
+    if (from->sent != from->received + from->lost || from->late > from->lost ||
+        (from->status == DK_STATUS_OK && from->received < 1))
         fail(b, DK_ERR_INTERNAL, key, "the counts do not close: sent is not received + lost");
     // Without any answer there is no round-trip time, but the loss is a finding.
     if (from->status != DK_STATUS_OK && from->sent == 0)
@@ -282,8 +310,10 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
     put_integer(b, object, "sent", from->sent);
     put_integer(b, object, "received", from->received);
     put_integer(b, object, "lost", from->lost);
+    put_integer(b, object, "late", from->late);
     put_integer(b, object, "duplicate", from->duplicate);
     put_integer(b, object, "reordered", from->reordered);
+    put_integer(b, object, "foreign", from->foreign);
     if (from->status != DK_STATUS_OK)
         return;
     put_integer(b, object, "rtt_min_ns", from->rtt_min_ns);
@@ -322,7 +352,7 @@ static void put_validity(struct builder *b, json_t *root, const struct dk_validi
         json_t *flag = append(b, flags, "flags", json_object());
 
         put_text(b, flag, "code", dk_flag_text(validity->flags[i].code));
-        put_text(b, flag, "detail", validity->flags[i].detail);
+        put_reason(b, flag, "detail", validity->flags[i].detail);
     }
 }
 
@@ -342,7 +372,7 @@ static void put_check(struct builder *b, json_t *object, const struct dk_check *
         put_integer(b, object, "high", check->high);
     }
     put_text(b, object, "outcome", dk_outcome_text(check->outcome));
-    put_text_if_set(b, object, "reason", check->reason);
+    put_reason(b, object, "reason", check->reason);
 }
 
 static void put_verdict(struct builder *b, json_t *root, const struct dk_verdict *verdict)
@@ -355,7 +385,8 @@ static void put_verdict(struct builder *b, json_t *root, const struct dk_verdict
     put_text(b, profile, "sha256", verdict->profile_sha256);
     put_text(b, object, "technology", dk_technology_text(verdict->technology));
     put_text(b, object, "outcome", dk_outcome_text(verdict->outcome));
-    put_text_if_set(b, object, "reason", verdict->reason);
+    if (verdict->reason[0] != '\0')
+        put_reason(b, object, "reason", verdict->reason);
 
     json_t *checks = put(b, object, "checks", json_array());
 

@@ -41,9 +41,9 @@ struct dk_record_facts {
 };
 
 // Appends the record as compact JSON. What is not known is left out; a figure that is missing has a status and a
-// reason, never 0. The device's own address is cut to its network (/24, /48). Errors: MEMORY, DATA (a text is not
-// clean UTF-8, named in the fault; or the buffer's maximum), INTERNAL (counts that do not close: sent != received +
-// lost; a seq that does not fit prev).
+// reason, never 0. The device's own address is cut to its network (/24, /48); in reasons, bytes that are not clean
+// UTF-8 become '?'. Errors: MEMORY, DATA (another text is not clean UTF-8: the fault names it; or the buffer's
+// maximum), INTERNAL (counts that do not close: sent != received + lost; a seq that does not fit prev).
 enum dk_err dk_record_build(const struct dk_record_facts *facts, struct dk_buf *out, struct dk_fault *fault);
 
 // Writes a fresh UUIDv7 (RFC 9562 section 5.7) for `when`. Errors: INTERNAL when there is no randomness.

@@ -36,7 +36,7 @@ PICTURE = [
     ("agent/state.h", []),
     ("collector/*", [BASE, "agent/record/"]),
     ("tests/harness/*", []),
-    ("tests/*", [*ALL, "collector/", "tests/harness/"]),
+    ("tests/*", [*ALL, "collector/", "tests/harness/", "tests/sample/"]),
 ]
 
 # Who may use which library.

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sample/sample.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STREAMS = 4, INTERVALS = 200 };
+
+static struct dk_throughput throughput(int64_t bps)
+{
+    struct dk_throughput out = {.status = DK_STATUS_OK,
+                                .rate_bps = bps,
+                                .rate_whole_bps = bps / 100 * 95,
+                                .rate_low_bps = bps / 100 * 98,
+                                .rate_high_bps = bps / 100 * 102,
+                                .bytes = bps / 100 * 95 / 8 * 10,
+                                .duration_ns = 10 * DK_NS_PER_S,
+                                .ramp_up_ns = 2 * DK_NS_PER_S,
+                                .streams = STREAMS,
+                                .stop = DK_STOP_TIME,
+                                .series = {50 * DK_NS_PER_MS, STREAMS, INTERVALS, NULL}};
+
+    out.series.bytes = calloc(STREAMS * INTERVALS, sizeof *out.series.bytes);
+    if (out.series.bytes == NULL)
+        abort();
+    for (size_t i = 0; i < STREAMS * INTERVALS; i++)
+        out.series.bytes[i] = out.bytes / (STREAMS * INTERVALS);
+    for (size_t i = 0; i < STREAMS; i++) {
+        out.tcp[i] = (struct dk_tcp_stream){.rtt_ns = 24 * DK_NS_PER_MS,
+                                            .rtt_variation_ns = 2 * DK_NS_PER_MS,
+                                            .rtt_min_ns = 18 * DK_NS_PER_MS,
+                                            .retransmitted_segments = (int64_t)i,
+                                            .mss_bytes = 1448,
+                                            .acked_bytes = 400,
+                                            .received_bytes = out.bytes / STREAMS,
+                                            .receive_window_limited_ns = -1,
+                                            .send_buffer_limited_ns = -1};
+        snprintf(out.tcp[i].congestion_control, sizeof out.tcp[i].congestion_control, "cubic");
+    }
+    return out;
+}
+
+static struct dk_latency latency(int64_t median_ns)
+{
+    return (struct dk_latency){.status = DK_STATUS_OK,
+                               .method = DK_METHOD_STAMP,
+                               .sent = 50,
+                               .received = 49,
+                               .lost = 1,
+                               .interval_ns = 100 * DK_NS_PER_MS,
+                               .timeout_ns = DK_NS_PER_S,
+                               .rtt_min_ns = median_ns / 100 * 90,
+                               .rtt_median_ns = median_ns,
+                               .rtt_p95_ns = median_ns / 100 * 150,
+                               .rtt_max_ns = median_ns * 2,
+                               .pdv_p95_ns = median_ns / 100 * 60,
+                               .ipdv_mean_ns = median_ns / 100 * 10};
+}
+
+static struct dk_rules rules(void)
+{
+    static const struct {
+        const char *id, *basis;
+        enum dk_technology technology;
+        enum dk_rule_family family;
+        int64_t threshold;
+    } rows[] = {
+        {"download-4g", "Quyết định 1132/QĐ-TTg ngày 09/10/2024", DK_TECHNOLOGY_4G, DK_RULE_FAMILY_TARGET,
+         40000000},
+        {"download-5g", "QCVN 126:2021/BTTTT, 2.1.5.2", DK_TECHNOLOGY_5G, DK_RULE_FAMILY_QCVN, 100000000},
+        {"download-fixed", "Quyết định 1132/QĐ-TTg ngày 09/10/2024", DK_TECHNOLOGY_FIXED,
+         DK_RULE_FAMILY_TARGET, 200000000},
+    };
+    struct dk_rules out = {.id = "vn-2025", .version = "1", .count = sizeof rows / sizeof rows[0]};
+
+    snprintf(out.sha256, sizeof out.sha256, "%064d", 0);
+    for (size_t i = 0; i < out.count; i++) {
+        struct dk_rule *rule = &out.rules[i];
+
+        snprintf(rule->id, sizeof rule->id, "%s", rows[i].id);
+        snprintf(rule->basis, sizeof rule->basis, "%s", rows[i].basis);
+        rule->family = rows[i].family;
+        rule->indicator = DK_INDICATOR_DOWNLOAD_RATE_WHOLE;
+        rule->technology = rows[i].technology;
+        rule->op = DK_OP_AT_LEAST;
+        rule->threshold = rows[i].threshold;
+        rule->min_samples = 1500;
+    }
+    return out;
+}
+
+static struct dk_context context(enum dk_technology technology)
+{
+    return (struct dk_context){
+        .link = {.interface = "wwan0",
+                 .medium = technology == DK_TECHNOLOGY_FIXED ? DK_MEDIUM_ETHERNET : DK_MEDIUM_CELLULAR,
+                 .mtu_bytes = 1500,
+                 .speed_bps = -1,
+                 .local_address = "10.20.30.40",
+                 .ipv4 = true,
+                 .technology = technology,
+                 .technology_declared = technology},
+        .clock = {DK_CLOCK_SYNCHRONISED, 120000, 15000000},
+        .host = {"Debian GNU/Linux 12 (bookworm)", "6.1.0-18-amd64", "x86_64", 4}};
+}
+
+void dk_sample_judge(struct dk_sample *sample)
+{
+    dk_judge_validity(&sample->measurement, &sample->context, &sample->validity);
+    dk_judge(&sample->rules, &sample->measurement, &sample->context, &sample->validity, &sample->verdict);
+}
+
+void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_t download_bps)
+{
+    *out = (struct dk_sample){.rules = rules(), .context = context(technology)};
+    out->measurement = (struct dk_measurement){
+        .server = {DK_STATUS_OK, "", "203.0.113.5", 19 * DK_NS_PER_MS, "TLSv1.3 TLS_AES_256_GCM_SHA384"},
+        .download = throughput(download_bps),
+        .upload = throughput(download_bps / 3),
+        .latency_idle = latency(20 * DK_NS_PER_MS),
+        .latency_download = {.status = DK_STATUS_NOT_MEASURED, .reason = "not asked for"},
+        .latency_upload = {.status = DK_STATUS_NOT_MEASURED, .reason = "not asked for"},
+        .data_used_bytes = download_bps / 8 * 14,
+    };
+    dk_sample_judge(out);
+    out->facts = (struct dk_record_facts){.id = "019aa0b1-7c2a-7def-8123-456789abcdef",
+                                          .seq = 7,
+                                          .prev = "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
+                                          .kind = DK_KIND_MEASUREMENT,
+                                          .device_id = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU",
+                                          .version = "0.1.0",
+                                          .start = {INT64_C(1795147506789) * DK_NS_PER_MS},
+                                          .end = {INT64_C(1795147536789) * DK_NS_PER_MS},
+                                          .duration_ns = 30 * DK_NS_PER_S,
+                                          .site_code = "DLK-0042",
+                                          .site_name = "Nhà văn hóa thôn Ea Tul",
+                                          .site_operator = "Viettel",
+                                          .note = "",
+                                          .environment = DK_ENVIRONMENT_INDOOR,
+                                          .server_name = "daklak",
+                                          .server_url = "https://speed.example.vn",
+                                          .context = &out->context,
+                                          .measurement = &out->measurement,
+                                          .validity = &out->validity,
+                                          .verdict = &out->verdict};
+}
