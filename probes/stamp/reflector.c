@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "probes/stamp/peer.h"
+
 enum { SLOTS = 4096, TURN_DATAGRAMS = 64, FIRST_FREE_PORT = 1024 };
 
 // Addresses share slots by a keyed hash, so memory is fixed and nobody can aim at another's slot. Sharing a
@@ -54,48 +56,25 @@ bool dk_stamp_may_answer(uint16_t source_port, uint16_t own_port)
     return source_port >= FIRST_FREE_PORT && source_port != own_port;
 }
 
-// Port in host order, 0 for what is not an internet address; the first eight bytes of the address in *prefix.
-static uint16_t port_and_prefix(const struct sockaddr_storage *address, uint64_t *prefix)
-{
-    *prefix = 0;
-    if (address->ss_family == AF_INET) {
-        struct sockaddr_in v4;
-
-        memcpy(&v4, address, sizeof v4);
-        memcpy(prefix, &v4.sin_addr, sizeof v4.sin_addr);
-        return ntohs(v4.sin_port);
-    }
-    if (address->ss_family == AF_INET6) {
-        struct sockaddr_in6 v6;
-
-        memcpy(&v6, address, sizeof v6);
-        // IPv4 peers of an IPv6 socket all share the first eight bytes: theirs are the last four.
-        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
-            memcpy(prefix, &v6.sin6_addr.s6_addr[12], 4);
-        else
-            memcpy(prefix, &v6.sin6_addr, sizeof *prefix);
-        return ntohs(v6.sin6_port);
-    }
-    return 0;
-}
-
 enum dk_err dk_reflector_new(int fd, int64_t packets_per_second, struct dk_reflector **out,
                              struct dk_fault *fault)
 {
     struct sockaddr_storage own = {0};
     socklen_t own_len = sizeof own;
-    uint64_t prefix = 0;
+    struct dk_peer self = {0};
     struct dk_reflector *reflector = calloc(1, sizeof *reflector);
 
     if (reflector == NULL)
         return dk_fail(fault, DK_ERR_MEMORY, "STAMP reflector", NULL, "out of memory");
     if (getsockname(fd, (struct sockaddr *)&own, &own_len) != 0 ||
+        !dk_peer_read((struct sockaddr *)&own, own_len, &self) ||
         getrandom(&reflector->key, sizeof reflector->key, 0) != (ssize_t)sizeof reflector->key) {
         free(reflector);
-        return dk_fail(fault, DK_ERR_IO, "STAMP reflector", NULL, "%s", strerror(errno));
+        return dk_fail(fault, DK_ERR_IO, "STAMP reflector", NULL,
+                       "it has no usable socket or no randomness: %s", strerror(errno));
     }
     reflector->fd = fd;
-    reflector->own_port = port_and_prefix(&own, &prefix);
+    reflector->own_port = self.port;
     reflector->packets_per_second = packets_per_second;
     dk_datagram_prepare(fd, own.ss_family);
     *out = reflector;
@@ -107,13 +86,9 @@ void dk_reflector_free(struct dk_reflector *reflector)
     free(reflector);
 }
 
-static bool within_rate(struct dk_reflector *reflector, uint64_t prefix, struct dk_mono now)
+static bool within_rate(struct dk_reflector *reflector, const struct dk_peer *peer, struct dk_mono now)
 {
-    uint64_t hash = (prefix ^ reflector->key) * UINT64_C(0x9e3779b97f4a7c15);
-
-    hash = (hash ^ hash >> 32) * (reflector->key | 1);
-
-    struct slot *slot = &reflector->slots[hash >> 52];
+    struct slot *slot = &reflector->slots[dk_peer_hash(peer, reflector->key) % SLOTS];
     int64_t second = now.ns / DK_NS_PER_S;
 
     if (slot->second != second)
@@ -124,15 +99,14 @@ static bool within_rate(struct dk_reflector *reflector, uint64_t prefix, struct 
 static void answer(struct dk_reflector *reflector, struct dk_datagram *request, uint16_t error_estimate)
 {
     uint8_t out[DK_DATAGRAM_MAX];
-    uint64_t prefix = 0;
-    uint16_t port = port_and_prefix(&request->peer, &prefix);
+    struct dk_peer peer = {0};
 
     if (request->truncated || request->len < DK_STAMP_SIZE ||
-        !dk_stamp_may_answer(port, reflector->own_port)) {
+        !dk_stamp_may_answer(peer.port, reflector->own_port)) {
         reflector->counts.malformed++;
         return;
     }
-    if (!within_rate(reflector, prefix, request->received_at)) {
+    if (!within_rate(reflector, &peer, request->received_at)) {
         reflector->counts.limited++;
         return;
     }

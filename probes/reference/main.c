@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// dokiem-reference: the far ends of the probes, in one process and one thread.
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/clock.h"
+#include "probes/reference/http.h"
+#include "probes/reference/listen.h"
+#include "probes/reference/options.h"
+#include "probes/stamp/reflector.h"
+
+DK_DEFINE_FREE(http, struct dk_http, dk_http_free)
+DK_DEFINE_FREE(reflector, struct dk_reflector, dk_reflector_free)
+
+static void close_descriptor(const int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+#define AUTO_CLOSE __attribute__((cleanup(close_descriptor)))
+
+static int complain(const struct dk_fault *fault)
+{
+    fprintf(stderr, "dokiem-reference: %s: %s%s%s\n", fault->where, fault->what,
+            fault->todo[0] != '\0' ? "; " : "", fault->todo);
+    return dk_err_exit_status(fault->err);
+}
+
+// A descriptor that is readable when SIGTERM or SIGINT has come; SIGPIPE is ignored.
+static int open_signals(void)
+{
+    sigset_t set;
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return sigprocmask(SIG_BLOCK, &set, NULL) == 0 ? signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK) : -1;
+}
+
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int wait_ms(const struct dk_http *http)
+{
+    if (http == NULL)
+        return -1;
+
+    struct dk_mono deadline = dk_http_deadline(http); // before "now": one that is due must not become a wait
+    int64_t wait_ns = dk_mono_diff_ns(deadline, dk_mono_now());
+
+    return wait_ns <= 0 ? 0 : (int)((wait_ns + DK_NS_PER_MS - 1) / DK_NS_PER_MS);
+}
+
+// Serves until a signal comes. `http` or `reflector` may be NULL; poll(2) passes over a descriptor of -1.
+static enum dk_err serve(struct dk_http *http, struct dk_reflector *reflector, int stamp_fd, int signals)
+{
+    struct pollfd ready[] = {{.fd = signals, .events = POLLIN},
+                             {.fd = reflector != NULL ? stamp_fd : -1, .events = POLLIN},
+                             {.fd = http != NULL ? dk_http_fd(http) : -1, .events = POLLIN}};
+
+    for (;;) {
+        if (poll(ready, sizeof ready / sizeof ready[0], wait_ms(http)) < 0) {
+            if (errno == EINTR)
+                continue;
+            return DK_ERR_IO;
+        }
+        if (ready[0].revents != 0)
+            return DK_OK;
+        if (reflector != NULL && ready[1].revents != 0)
+            dk_reflector_serve(reflector);
+        if (http != NULL)
+            dk_http_run(http);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct dk_reference_options options;
+    struct dk_fault fault = {0};
+    char address[DK_LISTEN_TEXT_SIZE];
+    AUTO_CLOSE int stamp_fd = -1;
+    AUTO_CLOSE int signals = -1;
+    dk_auto(reflector) struct dk_reflector *reflector = NULL;
+    dk_auto(http) struct dk_http *http = NULL;
+
+    if (dk_reference_options_read(argc, argv, &options, &fault) != DK_OK)
+        return complain(&fault);
+    if (options.help) {
+        dk_auto_buf struct dk_buf help = dk_buf_make(8192);
+
+        return dk_reference_options_help(&help) == DK_OK && fputs(dk_buf_text(&help), stdout) >= 0 &&
+                       fflush(stdout) == 0
+                   ? 0
+                   : dk_err_exit_status(DK_ERR_IO);
+    }
+    signals = open_signals();
+    allow_descriptors();
+    if (options.http != NULL) {
+        int fd = -1;
+
+        if (dk_listen_open(options.http, SOCK_STREAM, &fd, address, &fault) != DK_OK ||
+            dk_http_new(fd, &options, &http, &fault) != DK_OK)
+            return complain(&fault);
+        printf("http %s\n", address);
+    }
+    if (options.stamp != NULL) {
+        if (dk_listen_open(options.stamp, SOCK_DGRAM, &stamp_fd, address, &fault) != DK_OK ||
+            dk_reflector_new(stamp_fd, options.packets_per_second, &reflector, &fault) != DK_OK)
+            return complain(&fault);
+        printf("stamp %s\n", address);
+    }
+    // Whoever started us may have stopped reading; the work goes on.
+    (void)fflush(stdout);
+    return dk_err_exit_status(serve(http, reflector, stamp_fd, signals));
+}
