@@ -7,6 +7,7 @@
 #include "agent/base/error.h"
 #include "agent/base/sha256.h"
 #include "agent/base/terms.h"
+#include "config/value.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -54,6 +55,8 @@ struct dk_rules {
 
 // "download.rate_bps" …; never NULL.
 const char *dk_indicator_text(enum dk_indicator indicator);
+// The units that the indicator's threshold is written in (value.h); never NULL.
+const struct dk_unit *dk_indicator_units(enum dk_indicator indicator);
 // ">=" or "<=".
 const char *dk_op_text(enum dk_op op);
 
@@ -63,5 +66,6 @@ enum dk_err dk_rules_read_text(struct dk_rules *out, const char *name, const cha
                                struct dk_fault *fault);
 
 // Finds and reads a profile: a path when `profile` contains '/', else PROFILE.ini in /etc/dokiem/profiles, then in
-// /usr/share/dokiem/profiles, then among those built in. Errors: CONFIG, MEMORY.
+// /usr/share/dokiem/profiles, then among those built in. A file that is there but wrong is an error, not passed over.
+// *out is set only on success. Errors: CONFIG, MEMORY.
 enum dk_err dk_rules_load(struct dk_rules *out, const char *profile, struct dk_fault *fault);

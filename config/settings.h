@@ -10,7 +10,7 @@
 
 #include <limits.h>
 #include <net/if.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -27,8 +27,8 @@ enum {
 struct dk_settings {
     // [server]
     char server_name[DK_NAME_SIZE];
-    char server_url[DK_URL_SIZE]; // http:// or https://, no trailing slash
-    char server_stamp[DK_NAME_SIZE];
+    char server_url[DK_URL_SIZE];    // http:// or https://, no trailing slash, query or user name
+    char server_stamp[DK_NAME_SIZE]; // "auto", "off", HOST, HOST:PORT, [IPV6] or [IPV6]:PORT
     char server_ca_file[PATH_MAX];
     int64_t server_connect_timeout_ns;
     // [test]
@@ -63,8 +63,9 @@ struct dk_settings {
     int64_t collector_batch;
 };
 
-// Sets every field to its default. state_dir: /var/lib/dokiem for root, else $XDG_STATE_HOME/dokiem (an absolute
-// path), else $HOME/.local/state/dokiem.
+// Sets every field to its default. state_dir: /var/lib/dokiem for root, else $XDG_STATE_HOME/dokiem, else
+// $HOME/.local/state/dokiem; a variable that is not an absolute path in clean text counts as unset, and with neither
+// it is /var/lib/dokiem.
 void dk_settings_default(struct dk_settings *settings);
 
 // Reads `path` over *settings. On an error *settings is unchanged and the fault names file, section, key, value and
@@ -76,24 +77,29 @@ enum dk_err dk_settings_read_file(struct dk_settings *settings, const char *path
 enum dk_err dk_settings_read_text(struct dk_settings *settings, const char *name, const char *text, size_t len,
                                   struct dk_fault *fault);
 
-// One row of the table of options, for help, check-config and the documentation's tests.
+// One row of the table of options: what the reader, --help, check-config and the tests of the sample work from.
 struct dk_option {
     const char *section, *key;
     const char *argument; // long option of the command line without dashes, e.g. "duration"; NULL when there is none
     const char *type;     // "integer", "duration", "bytes", "text", "url", "path", "one of", "list of"
     const char *allowed;  // range or choices, for people: "1 to 32"
-    const char *unit;     // "" when there is none
-    const char *fallback; // the default as it would be written in the file
+    const char *unit;     // the units to choose from; "" when there is none
+    const char *fallback; // the default as it would be written in the file, without quotation marks
     const char *help;     // one line
+    // For options.c: how the value is read, and where it is kept.
+    const struct dk_option_kind *kind;
+    const char *min, *max; // of a number, with unit; NULL for other kinds
+    size_t offset, size;   // of the field of struct dk_settings
 };
 
 // The rows, in the order of the file; *count is set.
 const struct dk_option *dk_options(size_t *count);
 
-// Sets one option from the text of command line argument `--argument` (see dk_option). Errors: USAGE with the
-// allowed range; NO_INPUT when there is no such argument.
+// Sets one option from the text of command line argument `--argument` (see dk_option). A relative path counts from
+// the working directory. On an error *settings is unchanged. Errors: USAGE with the allowed range; NO_INPUT when
+// there is no such argument.
 enum dk_err dk_settings_set_argument(struct dk_settings *settings, const char *argument, const char *value,
                                      struct dk_fault *fault);
 
-// Appends the settings as a configuration file that would give them again. Errors: MEMORY.
+// Appends the settings as a configuration file that would give them again. Errors as dk_buf_append.
 enum dk_err dk_settings_print(const struct dk_settings *settings, struct dk_buf *out);

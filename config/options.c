@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/options.h"
+
+#include "agent/base/parse.h"
+#include "config/ini.h"
+#include "config/value.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+// `set` returns NULL or what is wrong with `text`; it writes `field` only on success.
+struct dk_option_kind {
+    const char *(*set)(const struct dk_option *option, const char *text, void *field);
+    enum dk_err (*print)(const struct dk_option *option, const void *field, struct dk_buf *out);
+};
+
+static int64_t read_i64(const void *field)
+{
+    int64_t value = 0;
+
+    memcpy(&value, field, sizeof value);
+    return value;
+}
+
+// --- integer, duration, bytes ---------------------------------------------------------------------------------------
+
+static const char *set_integer(const struct dk_option *option, const char *text, void *field)
+{
+    int64_t min = 0, max = 0, value = 0;
+
+    if (!dk_parse_i64(option->min, INT64_MIN, INT64_MAX, &min) ||
+        !dk_parse_i64(option->max, INT64_MIN, INT64_MAX, &max))
+        return "has no range";
+    if (!dk_parse_i64(text, INT64_MIN, INT64_MAX, &value))
+        return "is not a plain integer (no leading zero, decimals, exponent or unit)";
+    if (value < min || value > max)
+        return "is out of range";
+    memcpy(field, &value, sizeof value);
+    return NULL;
+}
+
+static enum dk_err print_integer(const struct dk_option *option, const void *field, struct dk_buf *out)
+{
+    (void)option;
+    return dk_buf_printf(out, "%" PRId64, read_i64(field));
+}
+
+static const char *set_quantity(const struct dk_option *option, const char *text, const struct dk_unit *units,
+                                int64_t bare, void *field)
+{
+    int64_t min = 0, max = 0, value = 0;
+    const char *wrong = dk_quantity_parse(text, units, bare, &value);
+
+    if (wrong != NULL)
+        return wrong;
+    if (dk_quantity_parse(option->min, units, 0, &min) != NULL ||
+        dk_quantity_parse(option->max, units, 0, &max) != NULL)
+        return "has no range";
+    if (value < min || value > max)
+        return "is out of range";
+    memcpy(field, &value, sizeof value);
+    return NULL;
+}
+
+static const char *set_duration(const struct dk_option *option, const char *text, void *field)
+{
+    return set_quantity(option, text, dk_units_duration, INT64_C(1'000'000'000), field);
+}
+
+static enum dk_err print_duration(const struct dk_option *option, const void *field, struct dk_buf *out)
+{
+    (void)option;
+    return dk_quantity_print(read_i64(field), dk_units_duration, "", out);
+}
+
+static const char *set_bytes(const struct dk_option *option, const char *text, void *field)
+{
+    return set_quantity(option, text, dk_units_bytes, 0, field);
+}
+
+static enum dk_err print_bytes(const struct dk_option *option, const void *field, struct dk_buf *out)
+{
+    (void)option;
+    return dk_quantity_print(read_i64(field), dk_units_bytes, "", out);
+}
+
+// --- text, path, url ------------------------------------------------------------------------------------------------
+
+// A text may be empty when its default is: then it means "not set".
+static const char *set_text(const struct dk_option *option, const char *text, void *field)
+{
+    size_t len = strlen(text);
+
+    if (!dk_text_is_clean(text, len))
+        return "is not clean text: it holds control characters or is not UTF-8";
+    if (strchr(text, '"') != NULL)
+        return "holds a double quotation mark";
+    if (len >= option->size || len > DK_INI_VALUE_MAX)
+        return "is too long";
+    if (len == 0 && option->fallback[0] != '\0')
+        return "is empty";
+    memset(field, 0, option->size);
+    memcpy(field, text, len);
+    return NULL;
+}
+
+static enum dk_err print_text(const struct dk_option *option, const void *field, struct dk_buf *out)
+{
+    (void)option;
+    return dk_buf_printf(out, "\"%s\"", (const char *)field);
+}
+
+static const char *set_path(const struct dk_option *option, const char *text, void *field)
+{
+    if (text[0] != '\0' && text[0] != '/')
+        return "is not an absolute path";
+    return set_text(option, text, field);
+}
+
+static const char *set_profile(const struct dk_option *option, const char *text, void *field)
+{
+    return strchr(text, '/') != NULL ? set_path(option, text, field) : set_text(option, text, field);
+}
+
+static const char *set_interface(const struct dk_option *option, const char *text, void *field)
+{
+    if (strpbrk(text, "/: ") != NULL || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+        return "is not the name of an interface";
+    return set_text(option, text, field);
+}
+
+static bool is_host(const char *text, size_t len)
+{
+    if (len == 0 || len > 253 || text[0] == '-')
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
+        if (!letter && c != '-' && c != '_' && (c != '.' || i == 0 || text[i - 1] == '.'))
+            return false;
+    }
+    return true;
+}
+
+// HOST, HOST:PORT, [IPV6] or [IPV6]:PORT in the first `len` characters of `text`.
+static const char *check_authority(const char *text, size_t len)
+{
+    char copy[300], *port = NULL;
+    struct in6_addr address;
+    int64_t number = 0;
+
+    if (len == 0)
+        return "names no host";
+    if (len >= sizeof copy)
+        return "names too long a host";
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    if (copy[0] == '[') {
+        char *end = strchr(copy, ']');
+
+        if (end == NULL || (end[1] != '\0' && end[1] != ':'))
+            return "has an IPv6 address that does not end with ]";
+        port = end[1] == ':' ? end + 2 : NULL;
+        *end = '\0';
+        if (inet_pton(AF_INET6, copy + 1, &address) != 1)
+            return "has something other than an IPv6 address in [ ]";
+    } else {
+        char *colon = strchr(copy, ':');
+
+        if (colon != NULL && strchr(colon + 1, ':') != NULL)
+            return "has more than one colon; write an IPv6 address in [ ]";
+        if (colon != NULL) {
+            *colon = '\0';
+            port = colon + 1;
+        }
+        if (!is_host(copy, strlen(copy)))
+            return "has a host name that is not one";
+    }
+    if (port != NULL && !dk_parse_i64(port, 1, 65535, &number))
+        return "has a port that is not 1 to 65535";
+    return NULL;
+}
+
+static const char *set_stamp(const struct dk_option *option, const char *text, void *field)
+{
+    const char *wrong = NULL;
+
+    if (strcmp(text, "auto") != 0 && strcmp(text, "off") != 0)
+        wrong = check_authority(text, strlen(text));
+    return wrong != NULL ? wrong : set_text(option, text, field);
+}
+
+// The characters of a path (RFC 3986 section 3.3) and %XX.
+static const char *check_url_path(const char *path)
+{
+    for (; *path != '\0'; path++) {
+        char c = *path;
+
+        if (c == '?' || c == '#')
+            return "has a query or fragment";
+        if (c == '%' && strspn(path + 1, "0123456789abcdefABCDEF") >= 2)
+            continue;
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+            strchr("-._~!$&'()*+,;=:@/", c) == NULL)
+            return "holds a character that must be written as %XX in a URL";
+    }
+    return NULL;
+}
+
+static const char *set_url(const struct dk_option *option, const char *text, void *field)
+{
+    char plain[DK_URL_SIZE];
+    size_t len = strlen(text);
+
+    if (len == 0)
+        return set_text(option, text, field);
+
+    const char *host = strncmp(text, "http://", 7) == 0    ? text + 7
+                       : strncmp(text, "https://", 8) == 0 ? text + 8
+                                                           : NULL;
+
+    if (host == NULL)
+        return "does not begin with http:// or https://";
+
+    size_t host_len = strcspn(host, "/?#");
+
+    if (memchr(host, '@', host_len) != NULL)
+        return "holds a user name or password";
+
+    const char *wrong = check_authority(host, host_len);
+
+    if (wrong == NULL)
+        wrong = check_url_path(host + host_len);
+    if (wrong != NULL)
+        return wrong;
+    if (len >= sizeof plain)
+        return "is too long";
+    memcpy(plain, text, len + 1);
+    while (plain[len - 1] == '/')
+        plain[--len] = '\0';
+    return set_text(option, plain, field);
+}
+
+// A server may be named without http://, as people say it.
+static const char *set_server(const struct dk_option *option, const char *text, void *field)
+{
+    char url[DK_URL_SIZE];
+
+    if (text[0] == '\0' || strstr(text, "://") != NULL)
+        return set_url(option, text, field);
+    if (snprintf(url, sizeof url, "http://%s", text) >= (int)sizeof url)
+        return "is too long";
+    return set_url(option, url, field);
+}
+
+// --- one of, list of ------------------------------------------------------------------------------------------------
+
+// The place of a word of `len` characters in "a, b, c", or -1.
+static int word_index(const char *list, const char *word, size_t len)
+{
+    for (int index = 0;; index++) {
+        size_t span = strcspn(list, ",");
+
+        if (span == len && memcmp(list, word, len) == 0)
+            return index;
+        if (list[span] == '\0')
+            return -1;
+        list += span + 2;
+    }
+}
+
+#define X(term, LIST)                                                                                        \
+    static const char *set_##term(const struct dk_option *option, const char *text, void *field)             \
+    {                                                                                                        \
+        enum dk_##term value;                                                                                \
+                                                                                                             \
+        if (word_index(option->allowed, text, strlen(text)) < 0 || !dk_##term##_parse(text, &value))         \
+            return "is none of the choices";                                                                 \
+        memcpy(field, &value, sizeof value);                                                                 \
+        return NULL;                                                                                         \
+    }                                                                                                        \
+    static enum dk_err print_##term(const struct dk_option *option, const void *field, struct dk_buf *out)   \
+    {                                                                                                        \
+        enum dk_##term value;                                                                                \
+                                                                                                             \
+        (void)option;                                                                                        \
+        memcpy(&value, field, sizeof value);                                                                 \
+        return dk_buf_printf(out, "%s", dk_##term##_text(value));                                            \
+    }
+X(technology, TECHNOLOGY)
+X(environment, ENVIRONMENT)
+X(family, FAMILY)
+X(stop, STOP)
+#undef X
+
+// "a,b" as bits: the n-th word of `allowed` is bit n.
+static const char *set_list(const struct dk_option *option, const char *text, void *field)
+{
+    int64_t bits = 0;
+
+    for (const char *at = text;;) {
+        at += strspn(at, " ");
+
+        size_t span = strcspn(at, ","), len = span;
+
+        while (len > 0 && at[len - 1] == ' ')
+            len--;
+
+        int index = word_index(option->allowed, at, len);
+
+        if (index < 0)
+            return "is not a list of the choices with commas between";
+        if ((bits & INT64_C(1) << index) != 0)
+            return "names a choice twice";
+        bits |= INT64_C(1) << index;
+        at += span;
+        if (*at == '\0')
+            break;
+        at++;
+    }
+    memcpy(field, &bits, sizeof bits);
+    return NULL;
+}
+
+static enum dk_err print_list(const struct dk_option *option, const void *field, struct dk_buf *out)
+{
+    int64_t bits = read_i64(field);
+    const char *comma = "", *word = option->allowed;
+    enum dk_err err = DK_OK;
+
+    for (int index = 0; err == DK_OK; index++) {
+        size_t span = strcspn(word, ",");
+
+        if ((bits & INT64_C(1) << index) != 0) {
+            err = dk_buf_printf(out, "%s%.*s", comma, (int)span, word);
+            comma = ",";
+        }
+        if (word[span] == '\0')
+            break;
+        word += span + 2;
+    }
+    return err;
+}
+
+// --- the table ------------------------------------------------------------------------------------------------------
+
+#define KIND(name, set, print) static const struct dk_option_kind kind_##name = {set, print};
+KIND(integer, set_integer, print_integer)
+KIND(duration, set_duration, print_duration)
+KIND(bytes, set_bytes, print_bytes)
+KIND(text, set_text, print_text)
+KIND(path, set_path, print_text)
+KIND(profile, set_profile, print_text)
+KIND(interface, set_interface, print_text)
+KIND(stamp, set_stamp, print_text)
+KIND(url, set_url, print_text)
+KIND(server, set_server, print_text)
+KIND(technology, set_technology, print_technology)
+KIND(environment, set_environment, print_environment)
+KIND(family, set_family, print_family)
+KIND(stop, set_stop, print_stop)
+KIND(list, set_list, print_list)
+
+#define FIELD(name)                                                                                          \
+    .offset = offsetof(struct dk_settings, name), .size = sizeof(((struct dk_settings *)NULL)->name)
+#define NUMBER(is, low, high, units)                                                                         \
+    .type = #is, .kind = &kind_##is, .min = (low), .max = (high), .allowed = low " to " high, .unit = (units)
+#define INTEGER(low, high)         NUMBER(integer, low, high, "")
+#define DURATION(low, high)        NUMBER(duration, low, high, "ns us ms s min h d; s when none is written")
+#define BYTES(low, high)           NUMBER(bytes, low, high, "B kB MB GB KiB MiB GiB")
+#define KEPT_AS(called, is, what)  .type = (called), .kind = &kind_##is, .allowed = (what), .unit = ""
+#define TEXT(most)                 KEPT_AS("text", text, "at most " most " bytes, no control characters or \"")
+#define PATH                       KEPT_AS("path", path, "absolute")
+#define ONE_OF(is, words)          KEPT_AS("one of", is, words)
+
+_Static_assert(DK_ONLY_DOWNLOAD == 1 && DK_ONLY_UPLOAD == 2 && DK_ONLY_LATENCY == 4, "the order of test.only");
+
+static const struct dk_option options[] = {
+    {"server", "name", NULL, TEXT("127"), .fallback = "", FIELD(server_name),
+     .help = "what people call the reference server"},
+    {"server", "url", "server",
+     KEPT_AS("url", server, "http:// or https://, a host, a port, a path; http:// may be left out"),
+     .fallback = "", FIELD(server_url), .help = "the reference server to measure against"},
+    {"server", "stamp", "stamp", KEPT_AS("text", stamp, "auto, off, HOST[:PORT] or [IPV6][:PORT]"),
+     .fallback = "auto", FIELD(server_stamp), .help = "STAMP reflector; auto: the server's address, UDP port 862"},
+    {"server", "ca_file", "ca-file", PATH, .fallback = "", FIELD(server_ca_file),
+     .help = "PEM file of the authorities to trust for the server; unset: the system's"},
+    {"server", "connect_timeout", NULL, DURATION("1s", "60s"), .fallback = "10s",
+     FIELD(server_connect_timeout_ns), .help = "longest wait for name, connection, TLS and the first answer"},
+
+    {"test", "technology", "technology", ONE_OF(technology, "4g, 5g, fixed, auto"), .fallback = "auto",
+     FIELD(technology), .help = "what the line is; it chooses the rules that apply"},
+    {"test", "streams", "streams", INTEGER("1", "32"), .fallback = "4", FIELD(streams),
+     .help = "parallel connections"},
+    {"test", "duration", "duration", DURATION("1s", "60s"), .fallback = "10s", FIELD(duration_ns),
+     .help = "length of the timed part of each direction"},
+    {"test", "stop", "stop", ONE_OF(stop, "time"), .fallback = "time", FIELD(stop),
+     .help = "when a direction ends: after its duration"},
+    {"test", "max_bytes", NULL, BYTES("1MB", "100GB"), .fallback = "2GiB", FIELD(max_bytes),
+     .help = "most data in each direction; reaching it ends the direction early"},
+    {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency"),
+     .fallback = "download,upload,latency", FIELD(only), .help = "what to measure"},
+    {"test", "family", "family", ONE_OF(family, "any, ipv4, ipv6"), .fallback = "any", FIELD(family),
+     .help = "Internet protocol to use"},
+    {"test", "interface", "interface",
+     KEPT_AS("text", interface, "the name of an interface, at most 15 bytes"), .fallback = "",
+     FIELD(interface), .help = "network interface to use; unset: the one that the route chooses"},
+
+    {"latency", "count", NULL, INTEGER("1", "1000"), .fallback = "50", FIELD(latency_count),
+     .help = "packets, or requests, of the idle phase"},
+    {"latency", "interval", NULL, DURATION("5ms", "10s"), .fallback = "20ms", FIELD(latency_interval_ns),
+     .help = "time from one to the next"},
+    {"latency", "timeout", NULL, DURATION("50ms", "10s"), .fallback = "1s", FIELD(latency_timeout_ns),
+     .help = "a packet that is not answered by then is lost"},
+
+    {"site", "code", "site", TEXT("127"), .fallback = "", FIELD(site_code), .help = "code of the place"},
+    {"site", "name", NULL, TEXT("127"), .fallback = "", FIELD(site_name), .help = "name of the place"},
+    {"site", "operator", "operator", TEXT("127"), .fallback = "", FIELD(site_operator),
+     .help = "operator of the line"},
+    {"site", "environment", "environment", ONE_OF(environment, "unstated, indoor, outdoor, moving"),
+     .fallback = "unstated", FIELD(environment), .help = "where the device stands"},
+    {"site", "note", "note", TEXT("900"), .fallback = "", FIELD(note), .help = "remark kept in every record"},
+
+    {"judge", "profile", "profile",
+     KEPT_AS("text", profile, "the name of a profile, or the absolute path of its file"), .fallback = "vn-2025",
+     FIELD(profile), .help = "the rules to judge by"},
+
+    {"journal", "state_dir", "state", PATH, .fallback = "/var/lib/dokiem", FIELD(state_dir),
+     .help = "folder of key, journal and receipts; not root: $XDG_STATE_HOME/dokiem or ~/.local/state/dokiem"},
+    {"journal", "max_bytes", NULL, BYTES("1MB", "1000GB"), .fallback = "256MiB", FIELD(journal_max_bytes),
+     .help = "most disk space for records"},
+    {"journal", "max_age", NULL, DURATION("1d", "36500d"), .fallback = "1095d", FIELD(journal_max_age_ns),
+     .help = "how long records are kept"},
+
+    {"collector", "url", "collector", KEPT_AS("url", url, "http:// or https://, a host, a port, a path"),
+     .fallback = "", FIELD(collector_url), .help = "where records are delivered; unset: nowhere"},
+    {"collector", "ca_file", NULL, PATH, .fallback = "", FIELD(collector_ca_file),
+     .help = "PEM file of the authorities to trust for the collector; unset: the system's"},
+    {"collector", "timeout", NULL, DURATION("1s", "10min"), .fallback = "30s", FIELD(collector_timeout_ns),
+     .help = "longest wait for one request"},
+    {"collector", "batch", NULL, INTEGER("1", "100"), .fallback = "20", FIELD(collector_batch),
+     .help = "most records in one request"},
+};
+
+const struct dk_option *dk_options(size_t *count)
+{
+    *count = sizeof options / sizeof options[0];
+    return options;
+}
+
+const char *dk_option_set(const struct dk_option *option, const char *text, struct dk_settings *settings)
+{
+    return option->kind->set(option, text, (char *)settings + option->offset);
+}
+
+enum dk_err dk_option_print(const struct dk_option *option, const struct dk_settings *settings, struct dk_buf *out)
+{
+    return option->kind->print(option, (const char *)settings + option->offset, out);
+}
+
+bool dk_option_is_relative_path(const struct dk_option *option, const char *text)
+{
+    bool path = option->kind == &kind_path || (option->kind == &kind_profile && strchr(text, '/') != NULL);
+
+    return path && text[0] != '/' && text[0] != '\0';
+}
