@@ -102,6 +102,7 @@ static void answer(struct dk_reflector *reflector, struct dk_datagram *request, 
     struct dk_peer peer = {0};
 
     if (request->truncated || request->len < DK_STAMP_SIZE ||
+        !dk_peer_read((struct sockaddr *)&request->peer, request->peer_len, &peer) ||
         !dk_stamp_may_answer(peer.port, reflector->own_port)) {
         reflector->counts.malformed++;
         return;
