@@ -43,18 +43,18 @@ enum dk_clock_state {
 struct dk_link {
     char interface[IF_NAMESIZE]; // that the route to the server leaves by; "" when there is no route
     enum dk_medium medium;
-    int64_t mtu_bytes;                     // -1 when not known
-    int64_t speed_bps;                     // what the driver says (Ethernet); -1 when not known
-    char local_address[INET6_ADDRSTRLEN];  // numeric; "" when not known
-    bool ipv4, ipv6;                       // a global-scope address of the family is on the interface
-    enum dk_technology technology;         // declared or, later, observed; UNKNOWN when neither
+    int64_t mtu_bytes;                      // -1 when not known
+    int64_t speed_bps;                      // what the driver says (Ethernet); -1 when not known
+    char local_address[INET6_ADDRSTRLEN];   // numeric; "" when not known
+    bool ipv4, ipv6;                        // a global-scope address of the family is on the interface
+    enum dk_technology technology;          // declared or, later, observed; UNKNOWN when neither
     enum dk_technology technology_declared; // UNKNOWN when it was not declared
 };
 
 struct dk_clock {
-    enum dk_clock_state state;   // adjtimex(2)
-    int64_t estimated_error_ns;  // -1 when not known
-    int64_t maximum_error_ns;    // -1 when not known
+    enum dk_clock_state state;  // adjtimex(2)
+    int64_t estimated_error_ns; // -1 when not known
+    int64_t maximum_error_ns;   // -1 when not known
 };
 
 struct dk_host {
@@ -74,8 +74,8 @@ struct dk_context {
 const char *dk_medium_text(enum dk_medium medium);
 const char *dk_clock_state_text(enum dk_clock_state state);
 
-// Gathers it. `server_address` is the numeric address that the route is looked up for ("" when the server was not
-// reached: then the default route's interface is described); `interface` the one asked for, or "". What cannot be
-// found out is marked so; nothing here fails.
+// Gathers it. `server_address` is the numeric address that the route is looked up for ("" when the server was
+// not reached: then the default route's interface is described); `interface` the one asked for, or "". What
+// cannot be found out is marked so; nothing here fails.
 void dk_context_gather(const char *server_address, const char *interface, enum dk_technology declared,
                        struct dk_context *out);

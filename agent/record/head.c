@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/record/record.h"
+
+#include "agent/base/base64url.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "agent/base/base64url.h"
-#include "agent/record/record.h"
 
 DK_DEFINE_FREE(json, json_t, json_decref)
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/record/record.h"
 
+#include "agent/base/parse.h"
+
 #include <arpa/inet.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "agent/base/parse.h"
 
 DK_DEFINE_FREE(json, json_t, json_decref)
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/record/record.h"
+
 #include <openssl/rand.h>
 #include <stdio.h>
-
-#include "agent/record/record.h"
 
 enum dk_err dk_uuid7(struct dk_wall when, char out[static DK_UUID_SIZE])
 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Prints records of every kind, one a line, for tests/golden/schema.py.
+#include "tests/sample/sample.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "tests/sample/sample.h"
 
 static int print(const struct dk_sample *sample)
 {

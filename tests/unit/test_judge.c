@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <string.h>
-
 #include "agent/judge/judge.h"
 #include "tests/harness/harness.h"
+
+#include <string.h>
 
 #define MBPS INT64_C(1000000)
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <jansson.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "agent/record/record.h"
 #include "tests/harness/harness.h"
 #include "tests/sample/sample.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
 
 DK_DEFINE_FREE(json, json_t, json_decref)
 
