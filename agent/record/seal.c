@@ -37,6 +37,8 @@ static enum dk_err split(const char *jws, size_t len, struct parts *out, struct 
 {
     size_t dots = 0;
 
+    if (len == 0)
+        return fail_data(fault, "is empty: there is no JWS");
     if (len > DK_JWS_MAX_BYTES)
         return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "is longer than the %d bytes a JWS may have here",
                        DK_JWS_MAX_BYTES);

@@ -328,7 +328,7 @@ static void lock_dies_with_its_holder(void)
 
 static int append_many_against_another(void)
 {
-    struct dk_journal *journal = NULL;
+    dk_auto(journal) struct dk_journal *journal = NULL;
     int64_t seq = 0;
 
     if (dk_journal_open(dk_harness_directory(), true, &journal, NULL) != DK_OK)

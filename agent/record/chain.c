@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/record/chain.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct check {
+    const struct dk_chain_listener *listener;
+    struct dk_chain_span *span;
+};
+
+static int compare_positions(const struct dk_chain_link *x, const struct dk_chain_link *y)
+{
+    return (x->position > y->position) - (x->position < y->position);
+}
+
+static int by_position(const void *a, const void *b)
+{
+    const struct dk_chain_link *x = a, *y = b;
+    int device = strcmp(x->device_id, y->device_id);
+
+    return device != 0 ? device : compare_positions(x, y);
+}
+
+static int by_seq(const void *a, const void *b)
+{
+    const struct dk_chain_link *x = a, *y = b;
+
+    return x->seq != y->seq ? (x->seq < y->seq ? -1 : 1) : compare_positions(x, y);
+}
+
+static __attribute__((format(printf, 2, 3))) void tell(const struct check *check, const char *format, ...)
+{
+    char words[256];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    check->span->problems++;
+    check->listener->problem(check->listener->argument, check->span->device_id, words);
+}
+
+static void check_order(const struct check *check, const struct dk_chain_link *links, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (links[i].seq < links[i - 1].seq)
+            tell(check, "record %" PRId64 " was given after record %" PRId64 ": they are not in order", links[i].seq,
+                 links[i - 1].seq);
+}
+
+// True when one of the `count` links, which share a seq, is the one that `prev` names.
+static bool holds(const struct dk_chain_link *links, size_t count, const char *prev)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(links[i].sha256, prev) == 0)
+            return true;
+    return false;
+}
+
+// `count` links that share one seq; `before` are the `before_count` of the seq found before it.
+static void check_seq(const struct check *check, const struct dk_chain_link *links, size_t count,
+                      const struct dk_chain_link *before, size_t before_count)
+{
+    int64_t seq = links[0].seq;
+    int64_t missing = before_count > 0 ? seq - before[0].seq - 1 : 0;
+
+    if (missing == 1)
+        tell(check, "record %" PRId64 " is missing", seq - 1);
+    else if (missing > 1)
+        tell(check, "records %" PRId64 " to %" PRId64 " are missing", seq - missing, seq - 1);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 && strcmp(links[i].sha256, links[0].sha256) == 0)
+            tell(check, "record %" PRId64 " was given twice", seq);
+        else if (i > 0)
+            tell(check, "the chain forks: there are different records %" PRId64, seq);
+        if (before_count > 0 && missing == 0 && !holds(before, before_count, links[i].prev))
+            tell(check, "record %" PRId64 " does not follow the record %" PRId64 " given: its prev names another", seq,
+                 seq - 1);
+    }
+}
+
+static void check_device(struct dk_chain_link *links, size_t count, const struct dk_chain_listener *listener)
+{
+    struct dk_chain_span span = {.records = count};
+    const struct check check = {listener, &span};
+    size_t before = 0, before_count = 0;
+
+    memcpy(span.device_id, links[0].device_id, sizeof span.device_id);
+    check_order(&check, links, count);
+    qsort(links, count, sizeof *links, by_seq);
+    span.first = links[0].seq;
+    span.last = links[count - 1].seq;
+    for (size_t i = 0, next; i < count; i = next) {
+        for (next = i + 1; next < count && links[next].seq == links[i].seq;)
+            next++;
+        check_seq(&check, links + i, next - i, links + before, before_count);
+        before = i;
+        before_count = next - i;
+    }
+    listener->span(listener->argument, &span);
+}
+
+void dk_chain_check(struct dk_chain_link *links, size_t count, const struct dk_chain_listener *listener)
+{
+    if (count == 0)
+        return;
+    qsort(links, count, sizeof *links, by_position);
+    for (size_t i = 0, next; i < count; i = next) {
+        for (next = i + 1; next < count && strcmp(links[next].device_id, links[i].device_id) == 0;)
+            next++;
+        check_device(links + i, next - i, listener);
+    }
+}

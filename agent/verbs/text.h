@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Text from outside on its way to a person: nothing in it may steer a terminal or pose as something else.
+#pragma once
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Appends `len` bytes of text; each byte or character that dk_text_is_clean() refuses becomes '?'. With `keep_lines`
+// line ends stay. Errors as dk_buf_append.
+enum dk_err dk_text_clean(const char *text, size_t len, bool keep_lines, struct dk_buf *out);
+
+// Prints a text on stdout, cleaned.
+void dk_text_print(const char *text);
+
+enum { DK_RATE_TEXT_SIZE = 32 };
+
+// "54.3 Mb/s"; "-" for a negative rate.
+void dk_rate_text(int64_t rate_bps, char out[static DK_RATE_TEXT_SIZE]);
