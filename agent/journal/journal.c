@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/journal/journal.h"
 
-#include "agent/base/clock.h"
-#include "agent/base/file.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+
 enum {
     SEQ_DIGITS = 10,
     LINE_MAX_BYTES = (2 << 20) + 1, // a JWS and its line end
@@ -26,8 +26,8 @@ enum {
 
 struct dk_journal {
     char state_dir[PATH_MAX];
-    char folder_path[PATH_MAX]; // STATE/journal
-    int folder;                 // descriptor of it
+    char folder_path[PATH_MAX];  // STATE/journal
+    int folder;                  // descriptor of it
     int run_lock, delivery_lock; // -1 while not held
 };
 
@@ -62,7 +62,8 @@ static enum dk_err fail_errno(struct dk_fault *fault, const char *where, const c
 {
     int error_number = errno;
 
-    return dk_fail(fault, dk_err_from_errno(error_number), where, NULL, "%s: %s", action, strerror(error_number));
+    return dk_fail(fault, dk_err_from_errno(error_number), where, NULL, "%s: %s", action,
+                   strerror(error_number));
 }
 
 static void file_name(int64_t seq, enum file_kind kind, char out[static FILE_NAME_SIZE])
@@ -106,7 +107,8 @@ enum dk_err dk_journal_open(const char *state_dir, bool make, struct dk_journal 
     journal->folder = open(journal->folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (journal->folder < 0 && errno == ENOENT)
         return dk_fail(fault, DK_ERR_NO_INPUT, journal->folder_path,
-                       "name the state folder with --state, or make one with dokiem keygen", "there is no journal");
+                       "name the state folder with --state, or make one with dokiem keygen",
+                       "there is no journal");
     if (journal->folder < 0)
         return fail_errno(fault, journal->folder_path, "the journal cannot be opened");
     *out = journal;
@@ -127,8 +129,8 @@ void dk_journal_free(struct dk_journal *journal)
     free(journal);
 }
 
-static enum dk_err take_lock(const struct dk_journal *journal, const char *name, const char *holder, int *held,
-                             struct dk_fault *fault)
+static enum dk_err take_lock(const struct dk_journal *journal, const char *name, const char *holder,
+                             int *held, struct dk_fault *fault)
 {
     char path[PATH_MAX + 16];
 
@@ -145,9 +147,10 @@ static enum dk_err take_lock(const struct dk_journal *journal, const char *name,
         return DK_OK;
     }
 
-    enum dk_err err = errno == EWOULDBLOCK ? dk_fail(fault, DK_ERR_NOT_NOW, path, "wait for it to end, or try again later",
-                                                     "%s is at work with this state folder", holder)
-                                           : fail_errno(fault, path, "the lock cannot be taken");
+    enum dk_err err = errno == EWOULDBLOCK
+                          ? dk_fail(fault, DK_ERR_NOT_NOW, path, "wait for it to end, or try again later",
+                                    "%s is at work with this state folder", holder)
+                          : fail_errno(fault, path, "the lock cannot be taken");
 
     close(fd);
     return err;
@@ -230,7 +233,8 @@ static bool looks_like_jws(const char *text, size_t len)
 
         if (c == '.')
             dots++;
-        else if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+        else if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+                   c == '_'))
             return false;
     }
     return dots == 2;
@@ -254,7 +258,8 @@ static enum dk_err read_line(struct dk_journal *journal, int64_t seq, enum file_
     if (err != DK_OK)
         return err;
     if (line.len == 0 || line.data[line.len - 1] != '\n' || !looks_like_jws(line.data, line.len - 1))
-        return dk_fail(fault, DK_ERR_DATA, path, "keep the file as evidence, and see dokiem verify for the others",
+        return dk_fail(fault, DK_ERR_DATA, path,
+                       "keep the file as evidence, and see dokiem verify for the others",
                        "is damaged: not one line with one JWS");
     err = dk_buf_append(out, line.data, line.len - 1);
     return err == DK_OK ? DK_OK : dk_fail(fault, err, path, NULL, "cannot be held: %s", dk_err_text(err));
@@ -273,8 +278,8 @@ enum dk_err dk_journal_head(struct dk_journal *journal, int64_t *seq, char sha25
         return err;
     if (highest > 0) {
         err = read_line(journal, highest, FILE_RECORD, &jws, &own);
-        // Its name is there, so what is no regular file, or too long, is damage; going on from an older record
-        // would fork the chain.
+        // Its name is there, so what is no regular file, or too long, is damage; going on from an older
+        // record would fork the chain.
         if (err == DK_ERR_NO_INPUT)
             err = DK_ERR_DATA;
         if (err != DK_OK)
@@ -326,7 +331,8 @@ enum dk_err dk_journal_append(struct dk_journal *journal, int64_t seq, const cha
     return write_line(journal, seq, FILE_RECORD, jws, len, DK_WRITE_NEW, fault);
 }
 
-enum dk_err dk_journal_read(struct dk_journal *journal, int64_t seq, struct dk_buf *jws, struct dk_fault *fault)
+enum dk_err dk_journal_read(struct dk_journal *journal, int64_t seq, struct dk_buf *jws,
+                            struct dk_fault *fault)
 {
     return read_line(journal, seq, FILE_RECORD, jws, fault);
 }
@@ -442,9 +448,11 @@ enum dk_err dk_journal_read_receipt(struct dk_journal *journal, int64_t seq, str
     return read_line(journal, seq, FILE_RECEIPT, jws, fault);
 }
 
-enum dk_err dk_journal_refuse(struct dk_journal *journal, int64_t seq, const char *words, struct dk_fault *fault)
+enum dk_err dk_journal_refuse(struct dk_journal *journal, int64_t seq, const char *words,
+                              struct dk_fault *fault)
 {
-    return write_line(journal, seq, FILE_REFUSED, words, strnlen(words, DK_REFUSAL_MAX), DK_WRITE_REPLACE, fault);
+    return write_line(journal, seq, FILE_REFUSED, words, strnlen(words, DK_REFUSAL_MAX), DK_WRITE_REPLACE,
+                      fault);
 }
 
 enum dk_err dk_journal_read_refusal(struct dk_journal *journal, int64_t seq, struct dk_buf *words,

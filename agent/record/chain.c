@@ -48,8 +48,8 @@ static void check_order(const struct check *check, const struct dk_chain_link *l
 {
     for (size_t i = 1; i < count; i++)
         if (links[i].seq < links[i - 1].seq)
-            tell(check, "record %" PRId64 " was given after record %" PRId64 ": they are not in order", links[i].seq,
-                 links[i - 1].seq);
+            tell(check, "record %" PRId64 " was given after record %" PRId64 ": they are not in order",
+                 links[i].seq, links[i - 1].seq);
 }
 
 // True when one of the `count` links, which share a seq, is the one that `prev` names.
@@ -78,8 +78,9 @@ static void check_seq(const struct check *check, const struct dk_chain_link *lin
         else if (i > 0)
             tell(check, "the chain forks: there are different records %" PRId64, seq);
         if (before_count > 0 && missing == 0 && !holds(before, before_count, links[i].prev))
-            tell(check, "record %" PRId64 " does not follow the record %" PRId64 " given: its prev names another", seq,
-                 seq - 1);
+            tell(check,
+                 "record %" PRId64 " does not follow the record %" PRId64 " given: its prev names another",
+                 seq, seq - 1);
     }
 }
 

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/record/key.h"
 
-#include "agent/base/base64url.h"
-#include "agent/base/file.h"
-
 #include <errno.h>
 #include <jansson.h>
 #include <openssl/core_names.h>
@@ -20,6 +17,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/base/base64url.h"
+#include "agent/base/file.h"
+
 enum { FIELD_SIZE = 32, FIELD_TEXT_SIZE = 44, KEY_FILE_MAX_BYTES = 1 << 16, JWK_MAX_BYTES = 256 };
 
 struct dk_key {
@@ -33,9 +33,9 @@ struct dk_key {
 static const uint8_t order[FIELD_SIZE] = {0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff,
                                           0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17,
                                           0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51};
-static const uint8_t half_order[FIELD_SIZE] = {0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff,
-                                               0xff, 0xff, 0xff, 0xff, 0xff, 0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b,
-                                               0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8};
+static const uint8_t half_order[FIELD_SIZE] = {
+    0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8};
 
 static void free_bio(BIO **p)
 {
@@ -72,7 +72,8 @@ static void free_der(unsigned char **p)
 #define auto_with(function) __attribute__((cleanup(function)))
 DK_DEFINE_FREE(json, json_t, json_decref)
 
-// OpenSSL keeps its errors in a queue of the thread; left there, they would turn up in somebody else's report.
+// OpenSSL keeps its errors in a queue of the thread; left there, they would turn up in somebody else's
+// report.
 static enum dk_err fail_crypto(struct dk_fault *fault, const char *action)
 {
     ERR_clear_error();
@@ -177,7 +178,8 @@ enum dk_err dk_key_read_private(const char *path, struct dk_key **out, struct dk
     if (err != DK_OK)
         return err;
 
-    auto_with(free_pkey) EVP_PKEY *pkey = decode_pem("PrivateKeyInfo", EVP_PKEY_KEYPAIR, dk_buf_text(&pem), pem.len);
+    auto_with(free_pkey) EVP_PKEY *pkey =
+        decode_pem("PrivateKeyInfo", EVP_PKEY_KEYPAIR, dk_buf_text(&pem), pem.len);
 
     if (pem.data != NULL)
         OPENSSL_cleanse(pem.data, pem.capacity);
@@ -250,10 +252,12 @@ static enum dk_err from_jwk(const char *name, const json_t *jwk, struct dk_key *
     uint8_t x[FIELD_SIZE], y[FIELD_SIZE];
 
     if (json_object_get(jwk, "d") != NULL)
-        return dk_fail(fault, DK_ERR_DATA, name, "give the public key: jose jwk pub, or dokiem keygen --public",
+        return dk_fail(fault, DK_ERR_DATA, name,
+                       "give the public key: jose jwk pub, or dokiem keygen --public",
                        "holds a private key (member \"d\")");
     if (!is_p256_jwk(jwk))
-        return dk_fail(fault, DK_ERR_DATA, name, NULL, "is not a JWK with \"kty\":\"EC\" and \"crv\":\"P-256\"");
+        return dk_fail(fault, DK_ERR_DATA, name, NULL,
+                       "is not a JWK with \"kty\":\"EC\" and \"crv\":\"P-256\"");
     if (!coordinate(jwk, "x", x) || !coordinate(jwk, "y", y))
         return dk_fail(fault, DK_ERR_DATA, name, NULL, "\"x\" and \"y\" must be 32 bytes in base64url each");
 
@@ -274,7 +278,8 @@ static enum dk_err from_pem(const char *name, const char *text, size_t len, stru
     auto_with(free_pkey) EVP_PKEY *pkey = decode_pem("SubjectPublicKeyInfo", EVP_PKEY_PUBLIC_KEY, text, len);
 
     if (pkey == NULL)
-        return dk_fail(fault, DK_ERR_DATA, name, NULL, "is not a public ECDSA P-256 key (PEM \"PUBLIC KEY\")");
+        return dk_fail(fault, DK_ERR_DATA, name, NULL,
+                       "is not a public ECDSA P-256 key (PEM \"PUBLIC KEY\")");
     return wrap(name, &pkey, false, out, fault);
 }
 
@@ -285,7 +290,8 @@ static bool is_pem(const char *text, size_t len)
     return len >= sizeof begin - 1 && memcmp(text, begin, sizeof begin - 1) == 0;
 }
 
-static enum dk_err load_json(const char *name, const char *text, size_t len, json_t **out, struct dk_fault *fault)
+static enum dk_err load_json(const char *name, const char *text, size_t len, json_t **out,
+                             struct dk_fault *fault)
 {
     json_error_t error;
     json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
@@ -321,7 +327,8 @@ static enum dk_err read_set(const char *name, const json_t *set, struct dk_keys 
     if (keys.keys == NULL)
         return dk_fail(fault, DK_ERR_MEMORY, name, NULL, "out of memory");
     if (!json_is_array(set) || json_array_size(set) > DK_KEYS_MAX)
-        return dk_fail(fault, DK_ERR_DATA, name, NULL, "\"keys\" is not an array of at most %d keys", DK_KEYS_MAX);
+        return dk_fail(fault, DK_ERR_DATA, name, NULL, "\"keys\" is not an array of at most %d keys",
+                       DK_KEYS_MAX);
     for (size_t i = 0; i < json_array_size(set); i++) {
         const json_t *jwk = json_array_get(set, i);
 
@@ -393,8 +400,8 @@ const char *dk_key_id(const struct dk_key *key)
     return key->id;
 }
 
-// r and s from the DER that OpenSSL makes. (r, n − s) verifies as well as (r, s): the lower s is the one we use, so
-// that one record has one signature.
+// r and s from the DER that OpenSSL makes. (r, n − s) verifies as well as (r, s): the lower s is the one we
+// use, so that one record has one signature.
 static bool der_to_raw(const unsigned char *der, size_t len, uint8_t out[static DK_SIGNATURE_SIZE])
 {
     auto_with(free_signature) ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &der, (long)len);
@@ -411,8 +418,8 @@ static bool der_to_raw(const unsigned char *der, size_t len, uint8_t out[static 
            BN_bn2binpad(low, out + FIELD_SIZE, FIELD_SIZE) == FIELD_SIZE;
 }
 
-enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len, uint8_t out[static DK_SIGNATURE_SIZE],
-                        struct dk_fault *fault)
+enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len,
+                        uint8_t out[static DK_SIGNATURE_SIZE], struct dk_fault *fault)
 {
     unsigned char der[128];
     size_t der_len = sizeof der;
@@ -461,9 +468,10 @@ enum dk_err dk_key_verify(const struct dk_key *key, const void *data, size_t len
     if (EVP_DigestVerify(context, der, (size_t)der_len, data, len) == 1)
         return DK_OK;
     ERR_clear_error();
-    return dk_fail(fault, DK_ERR_DATA, NULL, NULL,
-                   "the signature does not fit: the text was changed after it was signed, or was never signed "
-                   "with this key");
+    return dk_fail(
+        fault, DK_ERR_DATA, NULL, NULL,
+        "the signature does not fit: the text was changed after it was signed, or was never signed "
+        "with this key");
 }
 
 void dk_key_free(struct dk_key *key)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/record/seal.h"
 
-#include "agent/base/base64url.h"
-#include "agent/base/parse.h"
-
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "agent/base/base64url.h"
+#include "agent/base/parse.h"
 
 enum { HEADER_MAX_BYTES = 1024, SHOWN_SIZE = 80 };
 
@@ -48,8 +48,8 @@ static enum dk_err split(const char *jws, size_t len, struct parts *out, struct 
         return dk_fail(fault, DK_ERR_DATA, NULL, "put each on a line of its own",
                        "more than one JWS stands here (%zu parts; one JWS has 3)", dots + 1);
     if (dots != 2)
-        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "is not a JWS: it has %zu parts with dots between, not 3",
-                       dots + 1);
+        return dk_fail(fault, DK_ERR_DATA, NULL, NULL,
+                       "is not a JWS: it has %zu parts with dots between, not 3", dots + 1);
 
     const char *first = memchr(jws, '.', len);
     const char *second = memchr(first + 1, '.', len - (size_t)(first + 1 - jws));
@@ -61,7 +61,8 @@ static enum dk_err split(const char *jws, size_t len, struct parts *out, struct 
     return DK_OK;
 }
 
-static enum dk_err decode_part(const char *which, struct part part, struct dk_buf *out, struct dk_fault *fault)
+static enum dk_err decode_part(const char *which, struct part part, struct dk_buf *out,
+                               struct dk_fault *fault)
 {
     enum dk_err err = dk_base64url_decode(part.text, part.len, out);
 
@@ -113,22 +114,26 @@ static enum dk_err diagnose(const json_t *header, const char *kid, const char *t
     if (is_text(alg, "none"))
         return fail_data(fault, "alg is \"none\": it is not signed; only ES256 is accepted");
     if (json_is_string(alg) && strncmp(json_string_value(alg), "HS", 2) == 0)
-        return dk_fail(fault, DK_ERR_DATA, NULL, NULL,
-                       "alg is %s, a shared secret anyone with the public key could fake; only \"ES256\" is accepted",
-                       shown(alg, text));
+        return dk_fail(
+            fault, DK_ERR_DATA, NULL, NULL,
+            "alg is %s, a shared secret anyone with the public key could fake; only \"ES256\" is accepted",
+            shown(alg, text));
     if (!is_text(alg, "ES256"))
-        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "alg is %s; only \"ES256\" is accepted", shown(alg, text));
+        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "alg is %s; only \"ES256\" is accepted",
+                       shown(alg, text));
     if (!is_text(its_typ, typ))
-        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "typ is %s; here it must be \"%s\"", shown(its_typ, text), typ);
+        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "typ is %s; here it must be \"%s\"",
+                       shown(its_typ, text), typ);
     if (!json_is_string(its_kid))
         return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "kid is %s; it names the key that signed",
                        shown(its_kid, text));
     if (kid == NULL)
-        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "kid is %s; it must be a SHA-256 in base64url, 43 characters",
-                       shown(its_kid, text));
+        return dk_fail(fault, DK_ERR_DATA, NULL, NULL,
+                       "kid is %s; it must be a SHA-256 in base64url, 43 characters", shown(its_kid, text));
     if (!is_text(its_kid, kid))
         return dk_fail(fault, DK_ERR_DATA, NULL, "give the key it was signed with (--key)",
-                       "signed by another key: kid is %s, the key at hand is \"%s\"", shown(its_kid, text), kid);
+                       "signed by another key: kid is %s, the key at hand is \"%s\"", shown(its_kid, text),
+                       kid);
     if (json_object_get(header, "crit") != NULL)
         return fail_data(fault, "the header has \"crit\", which dokiem never writes");
     if (json_object_size(header) != 3)
@@ -147,8 +152,8 @@ static enum dk_err is_header_of(const struct dk_buf *header, const char *kid, co
     return err;
 }
 
-enum dk_err dk_seal(const struct dk_key *key, const char *typ, const void *payload, size_t len, struct dk_buf *out,
-                    struct dk_fault *fault)
+enum dk_err dk_seal(const struct dk_key *key, const char *typ, const void *payload, size_t len,
+                    struct dk_buf *out, struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf header = dk_buf_make(HEADER_MAX_BYTES);
     dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
@@ -178,7 +183,8 @@ enum dk_err dk_seal(const struct dk_key *key, const char *typ, const void *paylo
         return dk_fail(fault, err == DK_ERR_MEMORY ? err : DK_ERR_INTERNAL, NULL, NULL,
                        "a fresh signature does not verify");
     err = dk_buf_append(out, jws.data, jws.len);
-    return err == DK_OK ? DK_OK : dk_fail(fault, err, NULL, NULL, "the JWS does not fit: %s", dk_err_text(err));
+    return err == DK_OK ? DK_OK
+                        : dk_fail(fault, err, NULL, NULL, "the JWS does not fit: %s", dk_err_text(err));
 }
 
 enum dk_err dk_jws_key_id(const char *jws, size_t len, const char *typ, char out[static DK_SHA256_TEXT_SIZE],
@@ -219,8 +225,8 @@ enum dk_err dk_jws_payload(const char *jws, size_t len, struct dk_buf *out, stru
     return err != DK_OK ? err : decode_part("payload", parts.payload, out, fault);
 }
 
-enum dk_err dk_open(const struct dk_key *key, const char *typ, const char *jws, size_t len, struct dk_buf *out,
-                    struct dk_fault *fault)
+enum dk_err dk_open(const struct dk_key *key, const char *typ, const char *jws, size_t len,
+                    struct dk_buf *out, struct dk_fault *fault)
 {
     struct parts parts;
     dk_auto_buf struct dk_buf header = dk_buf_make(HEADER_MAX_BYTES);
@@ -236,7 +242,8 @@ enum dk_err dk_open(const struct dk_key *key, const char *typ, const char *jws, 
     if (is_header_of(&header, dk_key_id(key), typ, &same) != DK_OK)
         return out_of_memory(fault);
     if (!same) {
-        dk_auto(json) json_t *json = json_loadb(dk_buf_text(&header), header.len, JSON_REJECT_DUPLICATES, NULL);
+        dk_auto(json) json_t *json =
+            json_loadb(dk_buf_text(&header), header.len, JSON_REJECT_DUPLICATES, NULL);
 
         return diagnose(json, dk_key_id(key), typ, fault);
     }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+
 #include "agent/base/file.h"
 #include "agent/journal/journal.h"
 #include "agent/record/key.h"
+#include "agent/state.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/text.h"
 #include "agent/verbs/verbs.h"
-
-#include <stdio.h>
 
 static enum dk_err print_public(const char *path, struct dk_fault *fault)
 {

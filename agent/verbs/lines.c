@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/verbs/lines.h"
 
-#include "agent/base/buf.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -11,15 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/buf.h"
+
 static enum dk_err fail_errno(struct dk_fault *fault, const char *path)
 {
     int error_number = errno;
 
-    return dk_fail(fault, dk_err_from_errno(error_number), path, NULL, "cannot be read: %s", strerror(error_number));
+    return dk_fail(fault, dk_err_from_errno(error_number), path, NULL, "cannot be read: %s",
+                   strerror(error_number));
 }
 
-// Appends up to the line end, or the end of the file, to `line`, of which it keeps what fits. *more says whether
-// anything was there.
+// Appends up to the line end, or the end of the file, to `line`, of which it keeps what fits. *more says
+// whether anything was there.
 static enum dk_err read_line(FILE *stream, struct dk_buf *line, bool *more)
 {
     char part[4096];
@@ -97,7 +98,8 @@ static bool ends_with(const char *text, const char *end)
 
 static int is_record(const struct dirent *entry)
 {
-    return entry->d_name[0] != '.' && ends_with(entry->d_name, ".jws") && !ends_with(entry->d_name, ".receipt.jws");
+    return entry->d_name[0] != '.' && ends_with(entry->d_name, ".jws") &&
+           !ends_with(entry->d_name, ".receipt.jws");
 }
 
 static int by_bytes(const struct dirent **a, const struct dirent **b)
@@ -117,7 +119,8 @@ static enum dk_err read_folder(const char *path, size_t max_len, dk_line_callbac
     for (int i = 0; i < count; i++) {
         char name[PATH_MAX];
 
-        if (err == DK_OK && snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name) >= (int)sizeof name)
+        if (err == DK_OK &&
+            snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name) >= (int)sizeof name)
             err = dk_fail(fault, DK_ERR_IO, path, NULL, "the path is too long");
         if (err == DK_OK)
             err = read_file(name, max_len, callback, argument, fault);

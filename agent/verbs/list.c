@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "agent/journal/journal.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
 #include "agent/verbs/verbs.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static void print_row(const struct dk_journal_entry *entry, const struct dk_summary *summary)
 {
@@ -36,12 +36,15 @@ static enum dk_err print_json(const struct dk_journal_entry *entry, const struct
     return dk_json_print(json, fault);
 }
 
-static enum dk_err print_damaged(const struct dk_journal_entry *entry, bool json, const char *why, struct dk_fault *fault)
+static enum dk_err print_damaged(const struct dk_journal_entry *entry, bool json, const char *why,
+                                 struct dk_fault *fault)
 {
     if (json)
-        return dk_json_print(json_pack("{s:I, s:s, s:s}", "seq", (json_int_t)entry->seq, "kind", "damaged", "reason", why),
-                             fault);
-    printf("%6" PRId64 "  %-24s  %-11s  %-9s  %s\n", entry->seq, "-", "damaged", dk_delivery_text(entry->delivery), why);
+        return dk_json_print(
+            json_pack("{s:I, s:s, s:s}", "seq", (json_int_t)entry->seq, "kind", "damaged", "reason", why),
+            fault);
+    printf("%6" PRId64 "  %-24s  %-11s  %-9s  %s\n", entry->seq, "-", "damaged",
+           dk_delivery_text(entry->delivery), why);
     return DK_OK;
 }
 
@@ -52,8 +55,8 @@ static enum dk_err list(struct dk_journal *journal, bool json, struct dk_fault *
     enum dk_err err = dk_journal_list(journal, &entries, &count, fault);
 
     if (err == DK_OK && !json && count > 0)
-        printf("%6s  %-24s  %-11s  %-9s  %-14s  %12s  %12s\n", "seq", "start", "kind", "delivery", "outcome", "download",
-               "upload");
+        printf("%6s  %-24s  %-11s  %-9s  %-14s  %12s  %12s\n", "seq", "start", "kind", "delivery", "outcome",
+               "download", "upload");
     for (size_t i = 0; err == DK_OK && i < count; i++) {
         struct dk_summary summary;
         struct dk_fault own = {0};
@@ -75,7 +78,8 @@ static enum dk_err list(struct dk_journal *journal, bool json, struct dk_fault *
     }
     free(entries);
     if (err == DK_OK && damaged > 0)
-        return dk_fail(fault, DK_ERR_DATA, NULL, "keep the files, and see dokiem verify", "%zu damaged records", damaged);
+        return dk_fail(fault, DK_ERR_DATA, NULL, "keep the files, and see dokiem verify",
+                       "%zu damaged records", damaged);
     return err;
 }
 

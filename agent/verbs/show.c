@@ -1,4 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "agent/base/parse.h"
 #include "agent/journal/journal.h"
 #include "agent/record/seal.h"
@@ -6,11 +11,6 @@
 #include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
 #include "agent/verbs/verbs.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 // The newest record whose id is `id`; what cannot be read is passed over.
 static enum dk_err find_id(struct dk_journal *journal, const char *id, int64_t *seq, struct dk_fault *fault)
@@ -67,7 +67,8 @@ static enum dk_err print_pretty(const struct dk_buf *payload, struct dk_fault *f
     char *text = json != NULL ? json_dumps(json, JSON_INDENT(2)) : NULL;
 
     if (text == NULL)
-        return dk_fail(fault, DK_ERR_DATA, NULL, "see its bytes with --format json", "the record is not JSON");
+        return dk_fail(fault, DK_ERR_DATA, NULL, "see its bytes with --format json",
+                       "the record is not JSON");
 
     enum dk_err err = print_cleaned(text, strlen(text), fault);
 
@@ -75,7 +76,8 @@ static enum dk_err print_pretty(const struct dk_buf *payload, struct dk_fault *f
     return err;
 }
 
-static enum dk_err show(struct dk_journal *journal, const char *which, const char *format, struct dk_fault *fault)
+static enum dk_err show(struct dk_journal *journal, const char *which, const char *format,
+                        struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
     dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
@@ -116,9 +118,10 @@ int dk_verb_show(int argc, char **argv)
     if (err == DK_OK && arguments.help_shown)
         return 0;
     if (err == DK_OK && arguments.operand_count != 1)
-        err = dk_fail(&fault, DK_ERR_USAGE, NULL, "dokiem show ID, where ID is an id, a seq number, or 'last'",
-                      "show takes one record");
-    if (err == DK_OK && strcmp(format, "text") != 0 && strcmp(format, "json") != 0 && strcmp(format, "jws") != 0)
+        err = dk_fail(&fault, DK_ERR_USAGE, NULL,
+                      "dokiem show ID, where ID is an id, a seq number, or 'last'", "show takes one record");
+    if (err == DK_OK && strcmp(format, "text") != 0 && strcmp(format, "json") != 0 &&
+        strcmp(format, "jws") != 0)
         err = dk_fail(&fault, DK_ERR_USAGE, "--format", "use text, json or jws", "'%s' is no format", format);
     if (err == DK_OK)
         err = dk_journal_open(arguments.settings.state_dir, false, &journal, &fault);

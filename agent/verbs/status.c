@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/base/clock.h"
-#include "agent/journal/journal.h"
-#include "agent/record/key.h"
-#include "agent/verbs/arguments.h"
-#include "agent/verbs/summary.h"
-#include "agent/verbs/verbs.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "agent/base/clock.h"
+#include "agent/journal/journal.h"
+#include "agent/record/key.h"
+#include "agent/state.h"
+#include "agent/verbs/arguments.h"
+#include "agent/verbs/summary.h"
+#include "agent/verbs/verbs.h"
 
 struct status {
     char device_id[DK_SHA256_TEXT_SIZE]; // "" when there is no key yet
@@ -75,7 +76,8 @@ static void print_text(const struct status *status)
     int64_t total = status->counts[0] + status->counts[1] + status->counts[2];
     char start[DK_RFC3339_SIZE];
 
-    printf("device     %s\n", status->device_id[0] != '\0' ? status->device_id : "none yet; dokiem keygen makes it");
+    printf("device     %s\n",
+           status->device_id[0] != '\0' ? status->device_id : "none yet; dokiem keygen makes it");
     printf("records    %" PRId64, total);
     if (status->has_last)
         printf(", the last is %" PRId64, status->head_seq);
@@ -104,13 +106,14 @@ static enum dk_err print_json(const struct status *status, struct dk_fault *faul
     json_t *last = status->has_last ? dk_summary_json(&status->last) : json_null();
     json_t *age = status->has_waiting ? json_integer(waiting_age_ns(status)) : json_null();
 
-    return dk_json_print(
-        json_pack("{s:s?, s:I, s:I, s:I, s:I, s:o, s:o}", "device",
-                  status->device_id[0] != '\0' ? status->device_id : NULL, "head_seq", (json_int_t)status->head_seq,
-                  "waiting", (json_int_t)status->counts[DK_DELIVERY_WAITING], "delivered",
-                  (json_int_t)status->counts[DK_DELIVERY_DELIVERED], "refused",
-                  (json_int_t)status->counts[DK_DELIVERY_REFUSED], "oldest_waiting_age_ns", age, "last", last),
-        fault);
+    return dk_json_print(json_pack("{s:s?, s:I, s:I, s:I, s:I, s:o, s:o}", "device",
+                                   status->device_id[0] != '\0' ? status->device_id : NULL, "head_seq",
+                                   (json_int_t)status->head_seq, "waiting",
+                                   (json_int_t)status->counts[DK_DELIVERY_WAITING], "delivered",
+                                   (json_int_t)status->counts[DK_DELIVERY_DELIVERED], "refused",
+                                   (json_int_t)status->counts[DK_DELIVERY_REFUSED], "oldest_waiting_age_ns",
+                                   age, "last", last),
+                         fault);
 }
 
 int dk_verb_status(int argc, char **argv)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/verbs/summary.h"
 
-#include "agent/base/parse.h"
-#include "agent/record/seal.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "agent/base/parse.h"
+#include "agent/record/seal.h"
 
 // A clean string member; what is none, or does not fit, leaves `out` empty.
 static void get_text(const json_t *object, const char *key, char *out, size_t size)
@@ -26,7 +26,8 @@ static int64_t get_rate(const json_t *root, const char *part)
     return json_is_integer(rate) ? json_integer_value(rate) : -1;
 }
 
-enum dk_err dk_summary_read(struct dk_journal *journal, int64_t seq, struct dk_summary *out, struct dk_fault *fault)
+enum dk_err dk_summary_read(struct dk_journal *journal, int64_t seq, struct dk_summary *out,
+                            struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
     dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
@@ -40,7 +41,8 @@ enum dk_err dk_summary_read(struct dk_journal *journal, int64_t seq, struct dk_s
     if (err != DK_OK)
         return err;
     if (summary.head.seq != seq)
-        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "file %" PRId64 " holds record %" PRId64, seq, summary.head.seq);
+        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "file %" PRId64 " holds record %" PRId64, seq,
+                       summary.head.seq);
 
     dk_auto(json) json_t *root = json_loadb(dk_buf_text(&payload), payload.len, JSON_REJECT_DUPLICATES, NULL);
 
@@ -64,9 +66,9 @@ json_t *dk_summary_json(const struct dk_summary *summary)
     char start[DK_RFC3339_SIZE];
 
     dk_wall_rfc3339(summary->head.start, start);
-    return json_pack("{s:I, s:s, s:s, s:s, s:s*, s:s*, s:o*, s:o*}", "seq", (json_int_t)summary->head.seq, "id",
-                     summary->head.id, "start", start, "kind", dk_kind_text(summary->head.kind), "outcome",
-                     summary->outcome[0] != '\0' ? summary->outcome : NULL, "reason",
+    return json_pack("{s:I, s:s, s:s, s:s, s:s*, s:s*, s:o*, s:o*}", "seq", (json_int_t)summary->head.seq,
+                     "id", summary->head.id, "start", start, "kind", dk_kind_text(summary->head.kind),
+                     "outcome", summary->outcome[0] != '\0' ? summary->outcome : NULL, "reason",
                      summary->reason[0] != '\0' ? summary->reason : NULL, "download_bps",
                      summary->download_bps >= 0 ? json_integer(summary->download_bps) : NULL, "upload_bps",
                      summary->upload_bps >= 0 ? json_integer(summary->upload_bps) : NULL);

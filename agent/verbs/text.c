@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/verbs/text.h"
 
-#include "agent/base/parse.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "agent/base/parse.h"
 
 // Bytes of the clean character that `text` begins with; 0 when it does not begin with one.
 static size_t clean_character(const char *text, size_t len)
@@ -58,5 +58,6 @@ void dk_rate_text(int64_t rate_bps, char out[static DK_RATE_TEXT_SIZE])
     if (rate_bps < 0)
         snprintf(out, DK_RATE_TEXT_SIZE, "-");
     else
-        snprintf(out, DK_RATE_TEXT_SIZE, "%" PRId64 ".%" PRId64 " Mb/s", rate_bps / 1000000, rate_bps / 100000 % 10);
+        snprintf(out, DK_RATE_TEXT_SIZE, "%" PRId64 ".%" PRId64 " Mb/s", rate_bps / 1000000,
+                 rate_bps / 100000 % 10);
 }

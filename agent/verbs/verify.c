@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Checks records offline: each signature over its exact bytes, then the head, then the chain of all that were given.
+// Checks records offline: each signature over its exact bytes, then the head, then the chain of all that were
+// given.
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "agent/base/file.h"
 #include "agent/record/chain.h"
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
+#include "agent/state.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/lines.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
 #include "agent/verbs/verbs.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 enum { KEY_FILE_MAX_BYTES = 1 << 20 };
 
 struct verification {
     const struct dk_keys *keys;
-    json_t *records, *chains; // NULL when text is wanted; owned
-    json_t *problems;         // of the device at hand; owned
+    json_t *records, *chains;    // NULL when text is wanted; owned
+    json_t *problems;            // of the device at hand; owned
     struct dk_chain_link *links; // of the good records; owned
     size_t good, bad, broken, capacity;
     size_t devices;
@@ -29,8 +31,8 @@ struct verification {
     enum dk_err err;     // MEMORY, once it happened
 };
 
-static enum dk_err check_signature(const struct dk_keys *keys, const char *jws, size_t len, struct dk_buf *payload,
-                                   struct dk_fault *fault)
+static enum dk_err check_signature(const struct dk_keys *keys, const char *jws, size_t len,
+                                   struct dk_buf *payload, struct dk_fault *fault)
 {
     const struct dk_key *key = keys->keys[0];
     char id[DK_SHA256_TEXT_SIZE];
@@ -42,13 +44,14 @@ static enum dk_err check_signature(const struct dk_keys *keys, const char *jws, 
             return err;
         key = dk_keys_find(keys, id);
         if (key == NULL)
-            return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "signed by another key: kid \"%s\" is not in the set given", id);
+            return dk_fail(fault, DK_ERR_DATA, NULL, NULL,
+                           "signed by another key: kid \"%s\" is not in the set given", id);
     }
     return dk_open(key, DK_TYP_RECORD, jws, len, payload, fault);
 }
 
-static enum dk_err check_record(const struct dk_keys *keys, const char *jws, size_t len, struct dk_record_head *head,
-                                struct dk_fault *fault)
+static enum dk_err check_record(const struct dk_keys *keys, const char *jws, size_t len,
+                                struct dk_record_head *head, struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
     char id[DK_SHA256_TEXT_SIZE];
@@ -64,7 +67,8 @@ static enum dk_err check_record(const struct dk_keys *keys, const char *jws, siz
     return err;
 }
 
-static enum dk_err add_link(struct verification *v, const char *jws, size_t len, const struct dk_record_head *head)
+static enum dk_err add_link(struct verification *v, const char *jws, size_t len,
+                            const struct dk_record_head *head)
 {
     if (v->good == v->capacity) {
         size_t capacity = v->capacity == 0 ? 64 : v->capacity * 2;
@@ -89,14 +93,16 @@ static enum dk_err add_link(struct verification *v, const char *jws, size_t len,
     return err;
 }
 
-static void tell_good(struct verification *v, const char *file, int64_t line, const struct dk_record_head *head)
+static void tell_good(struct verification *v, const char *file, int64_t line,
+                      const struct dk_record_head *head)
 {
     char start[DK_RFC3339_SIZE];
 
     if (v->records != NULL) {
-        if (json_array_append_new(v->records, json_pack("{s:s, s:I, s:I, s:s, s:s}", "file", file, "line",
-                                                        (json_int_t)(line > 0 ? line : 1), "seq",
-                                                        (json_int_t)head->seq, "id", head->id, "status", "ok")) != 0)
+        if (json_array_append_new(v->records,
+                                  json_pack("{s:s, s:I, s:I, s:s, s:s}", "file", file, "line",
+                                            (json_int_t)(line > 0 ? line : 1), "seq", (json_int_t)head->seq,
+                                            "id", head->id, "status", "ok")) != 0)
             v->err = DK_ERR_MEMORY;
         return;
     }
@@ -115,8 +121,8 @@ static void tell_bad(struct verification *v, const char *file, int64_t line, con
     snprintf(reason, sizeof reason, "%s%s%s", why->where, why->where[0] != '\0' ? ": " : "", why->what);
     if (v->records != NULL) {
         if (json_array_append_new(v->records, json_pack("{s:s, s:I, s:s, s:s}", "file", file, "line",
-                                                        (json_int_t)(line > 0 ? line : 1), "status", "bad", "reason",
-                                                        reason)) != 0)
+                                                        (json_int_t)(line > 0 ? line : 1), "status", "bad",
+                                                        "reason", reason)) != 0)
             v->err = DK_ERR_MEMORY;
         return;
     }
@@ -170,10 +176,10 @@ static void tell_span(void *argument, const struct dk_chain_span *span)
     v->broken += span->problems > 0;
     if (v->records == NULL)
         return;
-    if (json_array_append_new(v->chains, json_pack("{s:s, s:I, s:I, s:s, s:O}", "device", span->device_id, "first",
-                                                   (json_int_t)span->first, "last", (json_int_t)span->last, "state",
-                                                   span->problems > 0 ? "broken" : "whole", "problems",
-                                                   v->problems)) != 0)
+    if (json_array_append_new(
+            v->chains, json_pack("{s:s, s:I, s:I, s:s, s:O}", "device", span->device_id, "first",
+                                 (json_int_t)span->first, "last", (json_int_t)span->last, "state",
+                                 span->problems > 0 ? "broken" : "whole", "problems", v->problems)) != 0)
         v->err = DK_ERR_MEMORY;
     json_decref(v->problems);
     v->problems = json_array();
@@ -198,10 +204,12 @@ static enum dk_err print_json(struct verification *v, struct dk_fault *fault)
 {
     const char *status = v->bad > 0 || v->broken > 0 ? "bad" : "ok";
 
-    return dk_json_print(json_pack("{s:O, s:O, s:s}", "records", v->records, "chain", v->chains, "status", status), fault);
+    return dk_json_print(
+        json_pack("{s:O, s:O, s:s}", "records", v->records, "chain", v->chains, "status", status), fault);
 }
 
-// Reads all operands. One that is missing does not hide what the others hold; the first such fault is kept in `missing`.
+// Reads all operands. One that is missing does not hide what the others hold; the first such fault is kept in
+// `missing`.
 static enum dk_err check_files(struct verification *v, char **files, int count, struct dk_fault *missing,
                                struct dk_fault *fault)
 {
@@ -212,16 +220,19 @@ static enum dk_err check_files(struct verification *v, char **files, int count, 
         if (err == DK_ERR_NO_INPUT)
             (void)!dk_fail(missing, err, own.where, own.todo, "%s", own.what);
         else if (err != DK_OK)
-            return dk_fail(fault, err, own.where, own.todo, "%s", own.what[0] != '\0' ? own.what : dk_err_text(err));
+            return dk_fail(fault, err, own.where, own.todo, "%s",
+                           own.what[0] != '\0' ? own.what : dk_err_text(err));
     }
     return DK_OK;
 }
 
-static enum dk_err verify(const struct dk_keys *keys, char **files, int count, bool json, struct dk_fault *fault)
+static enum dk_err verify(const struct dk_keys *keys, char **files, int count, bool json,
+                          struct dk_fault *fault)
 {
     dk_auto(json) json_t *records = json ? json_array() : NULL;
     dk_auto(json) json_t *chains = json ? json_array() : NULL;
-    struct verification v = {.keys = keys, .records = records, .chains = chains, .problems = json ? json_array() : NULL};
+    struct verification v = {
+        .keys = keys, .records = records, .chains = chains, .problems = json ? json_array() : NULL};
     struct dk_fault missing = {0};
     const struct dk_chain_listener listener = {tell_problem, tell_span, &v};
     enum dk_err err = check_files(&v, files, count, &missing, fault);
@@ -237,14 +248,16 @@ static enum dk_err verify(const struct dk_keys *keys, char **files, int count, b
     free(v.links);
     json_decref(v.problems);
     if (err == DK_OK && v.bad + v.broken > 0)
-        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "not everything is as it was signed: see the lines marked BAD");
+        return dk_fail(fault, DK_ERR_DATA, NULL, NULL,
+                       "not everything is as it was signed: see the lines marked BAD");
     if (err == DK_OK && missing.err != DK_OK)
         return dk_fail(fault, missing.err, missing.where, missing.todo, "%s", missing.what);
     return err;
 }
 
 // The keys of --key FILE, else the state's own.
-static enum dk_err read_keys(const char *file, const char *state_dir, struct dk_keys *out, struct dk_fault *fault)
+static enum dk_err read_keys(const char *file, const char *state_dir, struct dk_keys *out,
+                             struct dk_fault *fault)
 {
     char path[PATH_MAX + sizeof DK_KEY_FILE + 1];
 
@@ -275,7 +288,8 @@ int dk_verb_verify(int argc, char **argv)
 {
     const char *format = NULL, *key_file = NULL;
     const struct dk_own_flag flags[] = {
-        {"key", "FILE", "public key or keys (JWK, JWK set or PEM); default: this device's own", &key_file, NULL},
+        {"key", "FILE", "public key or keys (JWK, JWK set or PEM); default: this device's own", &key_file,
+         NULL},
         {"format", "text|json", "a line for each record, or one JSON object", &format, NULL},
         {0},
     };

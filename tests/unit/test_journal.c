@@ -1,9 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/base/clock.h"
-#include "agent/base/file.h"
-#include "agent/journal/journal.h"
-#include "tests/harness/harness.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +13,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/journal/journal.h"
+#include "tests/harness/harness.h"
 
 enum { PATH_SIZE = 200 };
 
@@ -123,9 +123,9 @@ static void head_follows_the_appended(void)
 
 static void foreign_names_are_ignored(void)
 {
-    static const char *const names[] = {"0000000009.jws.bak", "000000009.jws",      "00000000099.jws", "README",
-                                        "0000000000.jws",     ".0000000009.jws.77.tmp", "0000000009.JWS",
-                                        "+000000009.jws",     "0000000009",         "0000000009.receipt"};
+    static const char *const names[] = {
+        "0000000009.jws.bak",     "000000009.jws",  "00000000099.jws", "README",     "0000000000.jws",
+        ".0000000009.jws.77.tmp", "0000000009.JWS", "+000000009.jws",  "0000000009", "0000000009.receipt"};
     dk_auto(journal) struct dk_journal *journal = open_journal();
     struct dk_journal_entry *entries = NULL;
     size_t count = 0;
@@ -141,7 +141,8 @@ static void foreign_names_are_ignored(void)
 
 static void damaged_head_stops_the_chain(void)
 {
-    static const char *const damaged[] = {"", "\n", "a.b.c", "a.b.c\n\n", "a.b.c\nd.e.f\n", "a.b\n", "a.b.c \n", "a.b.c\r\n"};
+    static const char *const damaged[] = {"",      "\n",       "a.b.c",    "a.b.c\n\n", "a.b.c\nd.e.f\n",
+                                          "a.b\n", "a.b.c \n", "a.b.c\r\n"};
     dk_auto(journal) struct dk_journal *journal = open_journal();
     char path[PATH_SIZE];
     int64_t seq = -1;
@@ -192,8 +193,8 @@ static void delivery_state_lies_beside_the_record(void)
     CU_ASSERT_EQUAL(dk_journal_list(journal, &entries, &count, NULL), DK_OK);
     CU_ASSERT_EQUAL_FATAL(count, 4);
 
-    static const enum dk_delivery expected[] = {DK_DELIVERY_WAITING, DK_DELIVERY_DELIVERED, DK_DELIVERY_REFUSED,
-                                                DK_DELIVERY_WAITING};
+    static const enum dk_delivery expected[] = {DK_DELIVERY_WAITING, DK_DELIVERY_DELIVERED,
+                                                DK_DELIVERY_REFUSED, DK_DELIVERY_WAITING};
     static const int64_t bytes[] = {7, 7 + 6, 7 + 13, 7};
 
     for (size_t i = 0; i < count; i++) {
@@ -402,7 +403,8 @@ static int append_to_full_disk(void)
     char hash[DK_SHA256_TEXT_SIZE];
     char *jws = malloc(9000);
 
-    if (jws == NULL || unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (jws == NULL || unshare(CLONE_NEWNS) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("tmpfs", dk_harness_directory(), "tmpfs", 0, "size=64k") != 0 ||
         dk_journal_open(dk_harness_directory(), true, &journal, NULL) != DK_OK)
         return 254;

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/base/base64url.h"
-#include "agent/base/file.h"
-#include "agent/record/key.h"
-#include "tests/harness/harness.h"
-
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/base/base64url.h"
+#include "agent/base/file.h"
+#include "agent/record/key.h"
+#include "tests/harness/harness.h"
+
 // The key and the signature of RFC 7515 appendix A.3.
 #define RFC_X "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"
 #define RFC_Y "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
-static const char rfc_jwk[] = "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" RFC_X "\",\"y\":\"" RFC_Y "\",\"use\":\"sig\"}";
+static const char rfc_jwk[] =
+    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" RFC_X "\",\"y\":\"" RFC_Y "\",\"use\":\"sig\"}";
 static const char rfc_signed[] =
-    "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0"
+    "eyJhbGciOiJFUzI1NiJ9."
+    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0"
     "cnVlfQ";
 static const char rfc_signature[] =
     "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
@@ -129,8 +131,10 @@ static void pem_of(EVP_PKEY *pkey, const EVP_CIPHER *cipher, struct dk_buf *out)
     BIO *bio = BIO_new(BIO_s_mem());
     char *text = NULL;
 
-    CU_ASSERT_EQUAL_FATAL(PEM_write_bio_PKCS8PrivateKey(bio, pkey, cipher, "secret", cipher != NULL ? 6 : 0, NULL, NULL), 1);
-    CU_ASSERT_EQUAL(dk_buf_append(out, BIO_get_mem_data(bio, &text) > 0 ? text : "", (size_t)BIO_pending(bio)), DK_OK);
+    CU_ASSERT_EQUAL_FATAL(
+        PEM_write_bio_PKCS8PrivateKey(bio, pkey, cipher, "secret", cipher != NULL ? 6 : 0, NULL, NULL), 1);
+    CU_ASSERT_EQUAL(
+        dk_buf_append(out, BIO_get_mem_data(bio, &text) > 0 ? text : "", (size_t)BIO_pending(bio)), DK_OK);
     BIO_free(bio);
     EVP_PKEY_free(pkey);
 }
@@ -155,11 +159,14 @@ static void other_private_keys_are_refused(void)
         } else if (i == 3) {
             pem_of(EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256"), EVP_aes_128_cbc(), &text);
         } else if (i == 4) {
-            CU_ASSERT_EQUAL(dk_buf_printf(&text, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), DK_OK);
+            CU_ASSERT_EQUAL(
+                dk_buf_printf(&text, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+                DK_OK);
         } else if (i == 5) {
             CU_ASSERT_EQUAL(dk_buf_append(&text, "\0\1\2", 3), DK_OK);
         }
-        CU_ASSERT_EQUAL_FATAL(dk_file_write(folder, "k", dk_buf_text(&text), text.len, DK_WRITE_REPLACE, &fault), DK_OK);
+        CU_ASSERT_EQUAL_FATAL(
+            dk_file_write(folder, "k", dk_buf_text(&text), text.len, DK_WRITE_REPLACE, &fault), DK_OK);
         CU_ASSERT_EQUAL(dk_key_read_private(path, &key, &fault), DK_ERR_DATA);
         CU_ASSERT_PTR_NULL(key);
         CU_ASSERT_STRING_EQUAL(fault.where, path);

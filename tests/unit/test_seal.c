@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "agent/base/base64url.h"
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
 #include "tests/harness/harness.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-static const char payload[] = "{\"schema\":\"dokiem.record/1\",\"seq\":1,\"note\":\"Nhà văn hóa thôn Ea Tul\"}";
+static const char payload[] =
+    "{\"schema\":\"dokiem.record/1\",\"seq\":1,\"note\":\"Nhà văn hóa thôn Ea Tul\"}";
 
 static struct dk_key *new_key(void)
 {
@@ -79,8 +80,10 @@ static void header_is_the_one_documented(void)
     char expected[200];
 
     seal(key, DK_TYP_RECORD, &jws);
-    snprintf(expected, sizeof expected, "{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\"}", dk_key_id(key));
-    CU_ASSERT_EQUAL(dk_base64url_decode(jws.data, (size_t)(strchr(jws.data, '.') - jws.data), &header), DK_OK);
+    snprintf(expected, sizeof expected, "{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\"}",
+             dk_key_id(key));
+    CU_ASSERT_EQUAL(dk_base64url_decode(jws.data, (size_t)(strchr(jws.data, '.') - jws.data), &header),
+                    DK_OK);
     CU_ASSERT_STRING_EQUAL(dk_buf_text(&header), expected);
 }
 
@@ -161,10 +164,12 @@ static void headers_are_diagnosed(void)
         {"{\"alg\":\"ES256\",\"typ\":\"dokiem-record\"}", "kid is missing", id},
         {"{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-receipt\"}", "typ is \"dokiem-receipt\"", id},
         {"{\"alg\":\"ES256\",\"kid\":\"%s\"}", "typ is missing", id},
-        {"{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\",\"crit\":[\"b64\"],\"b64\":false}", "crit", id},
+        {"{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\",\"crit\":[\"b64\"],\"b64\":false}",
+         "crit", id},
         {"{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\",\"x\":1}", "other members", id},
         {"{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\",\"jwk\":{}}", "other members", id},
-        {"{\"alg\":\"ES256\",\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\"}", "not a JSON object", id},
+        {"{\"alg\":\"ES256\",\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\"}",
+         "not a JSON object", id},
         {"{\"kid\":\"%s\",\"alg\":\"ES256\",\"typ\":\"dokiem-record\"}", "not written as dokiem", id},
         {"{\"alg\": \"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\"}", "not written as dokiem", id},
         {"{\"alg\":\"\\u0045S256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\"}", "not written as dokiem", id},
@@ -200,7 +205,8 @@ static void kid_must_be_a_thumbprint(void)
         struct dk_fault fault = {0};
         dk_auto_buf struct dk_buf jws = dk_buf_make(4000);
 
-        snprintf(header, sizeof header, "{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\"}", bad[i]);
+        snprintf(header, sizeof header, "{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\"}",
+                 bad[i]);
         forge(key, header, &jws);
         CU_ASSERT_EQUAL(dk_jws_key_id(jws.data, jws.len, DK_TYP_RECORD, id, &fault), DK_ERR_DATA);
         CU_ASSERT_PTR_NOT_NULL(strstr(fault.what, "kid"));
@@ -217,7 +223,8 @@ static void other_keys_and_stolen_signatures_are_refused(void)
 
     seal(other, DK_TYP_RECORD, &jws);
     assert_refused(key, jws.data, jws.len, "signed by another key");
-    snprintf(header, sizeof header, "{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\"}", dk_key_id(key));
+    snprintf(header, sizeof header, "{\"alg\":\"ES256\",\"kid\":\"%s\",\"typ\":\"dokiem-record\"}",
+             dk_key_id(key));
     forge(other, header, &forged);
     assert_refused(key, forged.data, forged.len, "does not fit");
     forge(key, header, &empty);
