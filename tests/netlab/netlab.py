@@ -11,12 +11,12 @@ A namespace lives as long as the process that holds it, and every process starte
 (PR_SET_PDEATHSIG): there are no names to clean up, also after SIGKILL. Needs root; enter() gets it from a user
 namespace where it can, and says why where it cannot.
 """
+import contextlib
 import ctypes
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -176,9 +176,7 @@ class Lab:
 class Service:
     """A server process on a node. Ready when its ports are; its output is in `log`. Use as a context manager."""
 
-    def __init__(self, node, command, tcp=(), udp=(), directory=None, timeout_s=20):
-        self.node = node
-        self.directory = directory
+    def __init__(self, node, command, tcp=(), udp=(), timeout_s=20):
         self._log = tempfile.TemporaryFile()
         self._process = node.start(*command, stdout=self._log, stderr=subprocess.STDOUT)
         try:
@@ -214,8 +212,6 @@ class Service:
                 self._process.wait()
         self.returncode = self._process.returncode
         self._log.close()
-        if self.directory is not None:
-            shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def make_certificate(directory, address):
@@ -253,28 +249,22 @@ def nginx_configuration(directory, address, http_port, https_port):
                    f"http {{\n{temporary}    include {directory}/dokiem.conf;\n}}\n")
 
 
-def start_nginx(node, address=SERVER):
-    """Stock nginx with the shipped configuration, HTTP and HTTPS. `directory` of the result has ca.pem."""
-    directory = tempfile.mkdtemp(prefix="dokiem-nginx-")
-    try:
+@contextlib.contextmanager
+def nginx_files(address=SERVER):
+    """The folder of a stock nginx with the shipped configuration, HTTP and HTTPS. ca.pem in it is to be trusted."""
+    with tempfile.TemporaryDirectory(prefix="dokiem-nginx-") as directory:
         make_certificate(directory, address)
         run(os.path.join(ROOT, "packaging/nginx/make-garbage"), directory)
         nginx_configuration(directory, address, HTTP_PORT, HTTPS_PORT)
-        return Service(node, ["nginx", "-e", "stderr", "-p", directory, "-c", f"{directory}/nginx.conf"],
-                       tcp=(HTTP_PORT, HTTPS_PORT), directory=directory)
-    except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
-        raise
+        yield directory
 
 
-def start_reference(node, program, address=SERVER):
+def start_nginx(node, directory):
+    return Service(node, ["nginx", "-e", "stderr", "-p", directory, "-c", f"{directory}/nginx.conf"],
+                   tcp=(HTTP_PORT, HTTPS_PORT))
+
+
+def start_reference(node, program, address=SERVER, *limits):
     """dokiem-reference: HTTP, and the STAMP reflector."""
-    return Service(node, [program, "--http", f"{address}:{HTTP_PORT}", "--stamp", f"{address}:{STAMP_PORT}"],
+    return Service(node, [program, "--http", f"{address}:{HTTP_PORT}", "--stamp", f"{address}:{STAMP_PORT}", *limits],
                    tcp=(HTTP_PORT,), udp=(STAMP_PORT,))
-
-
-def free_port():
-    """A TCP port of the loopback that nothing had a moment ago."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]

@@ -1,0 +1,95 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The main job on links whose truth is known: measure, judge, seal, keep. test_main_job.py BUILD_FOLDER
+
+Each row is a link just under or just over the threshold of its technology; the verdict must be right and both rates
+within 3 % of what the link can carry, against stock nginx and against dokiem-reference.
+"""
+import base64
+import glob
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import netlab
+
+LINKS = [("4g", 30, "fail"), ("4g", 60, "pass"), ("5g", 80, "fail"), ("5g", 130, "pass"),
+         ("fixed", 150, "fail"), ("fixed", 260, "pass")]
+WITHIN = 0.03
+BUILD = ""
+
+
+def program(path):
+    return os.path.join(BUILD, path)
+
+
+def payload(jws):
+    part = jws.split(".")[1]
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)).decode()
+
+
+class MainJob(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.nginx = cls.enterClassContext(netlab.nginx_files())
+        cls.state = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="dokiem-state-"))
+        netlab.run(program("agent/dokiem"), "keygen", "--state", cls.state)
+
+    def measure(self, lab, url, technology, *extra):
+        done = lab.agent.run(program("agent/dokiem"), "run", "--server", url, "--technology", technology, "--duration",
+                             "4", "--format", "json", "--state", self.state, *extra, check=False)
+        self.assertIn(done.returncode, (0, 1), done.stderr)
+        newest = max(glob.glob(f"{self.state}/journal/*.jws"))
+        with open(newest, encoding="ascii") as kept:
+            self.assertEqual(done.stdout.rstrip("\n"), payload(kept.read()), "not the payload of the record kept")
+        return done.returncode, json.loads(done.stdout)
+
+    def check(self, lab, record, technology, outcome, method):
+        for direction in ("download", "upload"):
+            figures = record[direction]
+            self.assertEqual(figures["status"], "ok", figures)
+            off = figures["rate_bps"] / lab.payload_bps - 1
+            print(f"    {direction} {figures['rate_bps'] / 1e6:.2f} of {lab.payload_bps / 1e6:.2f} Mb/s, {off:+.2%}")
+            self.assertLess(abs(off), WITHIN, direction)
+            self.assertLessEqual(figures["rate_low_bps"], figures["rate_bps"])
+            self.assertGreaterEqual(figures["rate_high_bps"], figures["rate_bps"])
+        idle = record["latency"]["idle"]
+        self.assertEqual((idle["status"], idle["method"]), ("ok", method), idle)
+        self.assertEqual(idle["sent"], idle["received"] + idle["lost"])
+        self.assertEqual(record["server"]["address"], netlab.SERVER)
+        self.assertEqual(record["verdict"]["technology"], technology)
+        self.assertEqual(record["verdict"]["outcome"], outcome, record["verdict"])
+
+    def each_link(self, start, method, *extra):
+        for technology, mbps, outcome in LINKS:
+            with self.subTest(technology=technology, mbps=mbps), netlab.Lab(mbps * 1_000_000) as lab, start(lab.server):
+                print(f"  {technology} at {mbps} Mb/s", flush=True)
+                status, record = self.measure(lab, f"http://{netlab.SERVER}:{netlab.HTTP_PORT}", technology, *extra)
+                self.check(lab, record, technology, outcome, method)
+                self.assertEqual(status, 1 if "--check" in extra and outcome == "fail" else 0)
+
+    def test_nginx(self):
+        self.each_link(lambda node: netlab.start_nginx(node, self.nginx), "http")
+
+    def test_reference(self):
+        self.each_link(lambda node: netlab.start_reference(node, program("probes/dokiem-reference")), "stamp",
+                       "--stamp", f"{netlab.SERVER}:{netlab.STAMP_PORT}", "--check")
+
+    def test_https(self):
+        for technology, mbps, outcome in (LINKS[0], LINKS[-1]):
+            with self.subTest(mbps=mbps), netlab.Lab(mbps * 1_000_000, router=True) as lab, \
+                    netlab.start_nginx(lab.server, self.nginx):
+                print(f"  https, {technology} at {mbps} Mb/s", flush=True)
+                status, record = self.measure(lab, f"https://{netlab.SERVER}:{netlab.HTTPS_PORT}", technology,
+                                              "--ca-file", f"{self.nginx}/ca.pem")
+                self.check(lab, record, technology, outcome, "http")
+                self.assertEqual(status, 0)
+
+
+if __name__ == "__main__":
+    netlab.enter()
+    BUILD = sys.argv.pop(1)
+    unittest.main(verbosity=2)
