@@ -101,21 +101,24 @@ static enum dk_err scan_section(struct dk_ini *ini, char *line, struct dk_ini_en
 }
 
 // iniparser would cut a bare value at # and ;, and take whatever follows a closing quotation mark for nothing.
-static enum dk_err check_value(const struct dk_ini *ini, const struct dk_ini_entry *at, const char *value,
-                               struct dk_fault *fault)
+static enum dk_err scan_value(const struct dk_ini *ini, char *value, struct dk_ini_entry *at,
+                              struct dk_fault *fault)
 {
+    at->value = value;
     if (value[0] == '"') {
-        const char *end = strchr(value + 1, '"');
+        char *end = strchr(value + 1, '"');
 
         if (end == NULL || end[1] != '\0')
             return dk_ini_fail(ini, at, fault, NULL,
                                "the text must end with the second \" and hold none between");
+        *end = '\0';
+        at->value = value + 1;
     } else if (value[0] == '\'' || strpbrk(value, "\"#;") != NULL) {
         return dk_ini_fail(ini, at, fault,
                            "put the text in double quotation marks, and comments on lines of their own",
                            "a value cannot begin with ' or hold \" # or ;");
     }
-    if (strlen(value) > DK_INI_VALUE_MAX + (value[0] == '"' ? 2 : 0))
+    if (strlen(at->value) > DK_INI_VALUE_MAX)
         return dk_ini_fail(ini, at, fault, NULL, "the value is too long; %d bytes are allowed", DK_INI_VALUE_MAX);
     return DK_OK;
 }
@@ -140,7 +143,7 @@ static enum dk_err scan_key(struct dk_ini *ini, char *line, struct dk_ini_entry 
                            "the key \"%s\" stands before any section", key);
     at->key = key;
 
-    enum dk_err err = check_value(ini, at, trim(equals + 1), fault);
+    enum dk_err err = scan_value(ini, trim(equals + 1), at, fault);
 
     return err != DK_OK ? err : keep(ini, at, fault);
 }
@@ -164,7 +167,7 @@ static enum dk_err scan_line(struct dk_ini *ini, char *line, size_t len, struct 
     return line[0] == '[' ? scan_section(ini, line, at, fault) : scan_key(ini, line, at, fault);
 }
 
-// Checks every line and fills the entries but for their values. The text is cut up.
+// Checks every line and fills the entries. The text is cut up.
 static enum dk_err scan(struct dk_ini *ini, size_t len, struct dk_fault *fault)
 {
     char *const end = ini->text + len;
@@ -237,6 +240,7 @@ static dictionary *load(const char *text, size_t len)
     return read;
 }
 
+// Takes the values that iniparser read; they must be the ones that were scanned.
 static enum dk_err take_values(struct dk_ini *ini, struct dk_fault *fault)
 {
     bool same = ini->dictionary != NULL && (size_t)ini->dictionary->n == ini->count;
@@ -248,8 +252,13 @@ static enum dk_err take_values(struct dk_ini *ini, struct dk_fault *fault)
         if (entry->key == NULL)
             continue;
         snprintf(name, sizeof name, "%s:%s", entry->section, entry->key);
-        entry->value = iniparser_getstring(ini->dictionary, name, NULL);
-        same = entry->value != NULL;
+
+        const char *value = iniparser_getstring(ini->dictionary, name, NULL);
+
+        if (value == NULL || strcmp(value, entry->value) != 0)
+            return dk_ini_fail(ini, entry, fault, "put the value in double quotation marks",
+                               "iniparser reads it otherwise");
+        entry->value = value;
     }
     return same ? DK_OK : dk_fail(fault, DK_ERR_CONFIG, ini->name, NULL, "iniparser cannot read it");
 }
@@ -312,5 +321,6 @@ enum dk_err dk_ini_read_file(const char *path, struct dk_buf *out, struct dk_fau
 
     if (err == DK_OK)
         return DK_OK;
-    return dk_fail(fault, err == DK_ERR_MEMORY ? err : DK_ERR_CONFIG, cause.where, cause.todo, "%s", cause.what);
+    return dk_fail(fault, err == DK_ERR_MEMORY ? err : DK_ERR_CONFIG, cause.where,
+                   cause.todo[0] != '\0' ? cause.todo : "name a file that can be read", "%s", cause.what);
 }

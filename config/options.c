@@ -372,7 +372,7 @@ KIND(list, set_list, print_list)
 #define DURATION(low, high)        NUMBER(duration, low, high, "ns us ms s min h d; s when none is written")
 #define BYTES(low, high)           NUMBER(bytes, low, high, "B kB MB GB KiB MiB GiB")
 #define KEPT_AS(called, is, what)  .type = (called), .kind = &kind_##is, .allowed = (what), .unit = ""
-#define TEXT(most)                 KEPT_AS("text", text, "at most " most " bytes, no control characters or \"")
+#define TEXT(most)                 KEPT_AS("text", text, "at most " most " bytes")
 #define PATH                       KEPT_AS("path", path, "absolute")
 #define ONE_OF(is, words)          KEPT_AS("one of", is, words)
 
@@ -382,17 +382,17 @@ static const struct dk_option options[] = {
     {"server", "name", NULL, TEXT("127"), .fallback = "", FIELD(server_name),
      .help = "what people call the reference server"},
     {"server", "url", "server",
-     KEPT_AS("url", server, "http:// or https://, a host, a port, a path; http:// may be left out"),
+     KEPT_AS("url", server, "[http[s]://]HOST[:PORT][/PATH]"),
      .fallback = "", FIELD(server_url), .help = "the reference server to measure against"},
-    {"server", "stamp", "stamp", KEPT_AS("text", stamp, "auto, off, HOST[:PORT] or [IPV6][:PORT]"),
-     .fallback = "auto", FIELD(server_stamp), .help = "STAMP reflector; auto: the server's address, UDP port 862"},
+    {"server", "stamp", "stamp", KEPT_AS("text", stamp, "auto, off or HOST[:PORT]"),
+     .fallback = "auto", FIELD(server_stamp), .help = "STAMP reflector; auto: the server, UDP port 862"},
     {"server", "ca_file", "ca-file", PATH, .fallback = "", FIELD(server_ca_file),
-     .help = "PEM file of the authorities to trust for the server; unset: the system's"},
+     .help = "PEM file of the authorities to trust for it"},
     {"server", "connect_timeout", NULL, DURATION("1s", "60s"), .fallback = "10s",
-     FIELD(server_connect_timeout_ns), .help = "longest wait for name, connection, TLS and the first answer"},
+     FIELD(server_connect_timeout_ns), .help = "longest wait for the first answer"},
 
     {"test", "technology", "technology", ONE_OF(technology, "4g, 5g, fixed, auto"), .fallback = "auto",
-     FIELD(technology), .help = "what the line is; it chooses the rules that apply"},
+     FIELD(technology), .help = "what the line is; it chooses the rules"},
     {"test", "streams", "streams", INTEGER("1", "32"), .fallback = "4", FIELD(streams),
      .help = "parallel connections"},
     {"test", "duration", "duration", DURATION("1s", "60s"), .fallback = "10s", FIELD(duration_ns),
@@ -400,14 +400,14 @@ static const struct dk_option options[] = {
     {"test", "stop", "stop", ONE_OF(stop, "time"), .fallback = "time", FIELD(stop),
      .help = "when a direction ends: after its duration"},
     {"test", "max_bytes", NULL, BYTES("1MB", "100GB"), .fallback = "2GiB", FIELD(max_bytes),
-     .help = "most data in each direction; reaching it ends the direction early"},
+     .help = "most data in each direction"},
     {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency"),
      .fallback = "download,upload,latency", FIELD(only), .help = "what to measure"},
     {"test", "family", "family", ONE_OF(family, "any, ipv4, ipv6"), .fallback = "any", FIELD(family),
      .help = "Internet protocol to use"},
     {"test", "interface", "interface",
-     KEPT_AS("text", interface, "the name of an interface, at most 15 bytes"), .fallback = "",
-     FIELD(interface), .help = "network interface to use; unset: the one that the route chooses"},
+     KEPT_AS("text", interface, "at most 15 bytes"), .fallback = "",
+     FIELD(interface), .help = "network interface to use"},
 
     {"latency", "count", NULL, INTEGER("1", "1000"), .fallback = "50", FIELD(latency_count),
      .help = "packets, or requests, of the idle phase"},
@@ -425,20 +425,20 @@ static const struct dk_option options[] = {
     {"site", "note", "note", TEXT("900"), .fallback = "", FIELD(note), .help = "remark kept in every record"},
 
     {"judge", "profile", "profile",
-     KEPT_AS("text", profile, "the name of a profile, or the absolute path of its file"), .fallback = "vn-2025",
+     KEPT_AS("text", profile, "a name or an absolute path"), .fallback = "vn-2025",
      FIELD(profile), .help = "the rules to judge by"},
 
     {"journal", "state_dir", "state", PATH, .fallback = "/var/lib/dokiem", FIELD(state_dir),
-     .help = "folder of key, journal and receipts; not root: $XDG_STATE_HOME/dokiem or ~/.local/state/dokiem"},
+     .help = "folder of the key, the journal and the receipts"},
     {"journal", "max_bytes", NULL, BYTES("1MB", "1000GB"), .fallback = "256MiB", FIELD(journal_max_bytes),
      .help = "most disk space for records"},
     {"journal", "max_age", NULL, DURATION("1d", "36500d"), .fallback = "1095d", FIELD(journal_max_age_ns),
      .help = "how long records are kept"},
 
-    {"collector", "url", "collector", KEPT_AS("url", url, "http:// or https://, a host, a port, a path"),
+    {"collector", "url", "collector", KEPT_AS("url", url, "http[s]://HOST[:PORT][/PATH]"),
      .fallback = "", FIELD(collector_url), .help = "where records are delivered; unset: nowhere"},
     {"collector", "ca_file", NULL, PATH, .fallback = "", FIELD(collector_ca_file),
-     .help = "PEM file of the authorities to trust for the collector; unset: the system's"},
+     .help = "PEM file of the authorities to trust for it"},
     {"collector", "timeout", NULL, DURATION("1s", "10min"), .fallback = "30s", FIELD(collector_timeout_ns),
      .help = "longest wait for one request"},
     {"collector", "batch", NULL, INTEGER("1", "100"), .fallback = "20", FIELD(collector_batch),

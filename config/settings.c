@@ -82,8 +82,8 @@ static enum dk_err fail_unknown(const struct dk_ini *ini, const struct dk_ini_en
 // What is allowed, with the units, for a fault.
 static void write_allowed(const struct dk_option *option, char *out, size_t size)
 {
-    snprintf(out, size, "%s: %s%s%s%s", option->type, option->allowed, option->unit[0] != '\0' ? " (units " : "",
-             option->unit, option->unit[0] != '\0' ? ")" : "");
+    snprintf(out, size, "%s%s%s%s", option->allowed, option->unit[0] != '\0' ? " (units " : "", option->unit,
+             option->unit[0] != '\0' ? ")" : "");
 }
 
 static enum dk_err set_entry(struct dk_settings *settings, const struct dk_ini *ini,

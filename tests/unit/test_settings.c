@@ -86,7 +86,7 @@ static const struct {
     {"[test]\ntechnology = unknown\n", {"none of the choices"}},
     {"[test]\ntechnology = 4g, 5g\n", {"none of the choices"}},
     {"[test]\ntechnology = g\n", {"none of the choices"}},
-    {"[test]\nstop = verdict\n", {"\"verdict\"", "one of: time"}},
+    {"[test]\nstop = verdict\n", {"\"verdict\"", "allowed: time"}},
     {"[test]\nonly =\n", {"download, upload, latency"}},
     {"[test]\nonly = download,\n", {"commas"}},
     {"[test]\nonly = download,dns\n", {"commas"}},
@@ -94,7 +94,7 @@ static const struct {
     {"[test]\nonly = upload,upload\n", {"twice"}},
     {"[test]\ninterface = averyverylongname0\n", {"too long", "15 bytes"}},
     {"[test]\ninterface = ../x\n", {"interface"}},
-    {"[server]\nurl = ftp://a\n", {"\"ftp://a\"", "http:// or https://"}},
+    {"[server]\nurl = ftp://a\n", {"\"ftp://a\"", "http[s]://"}},
     {"[server]\nurl = HTTP://a\n", {"http://"}},
     {"[server]\nurl = http://\n", {"no host"}},
     {"[server]\nurl = http:///x\n", {"no host"}},
@@ -269,10 +269,10 @@ static void arguments_are_as_strict(void)
     } cases[] = {
         {"streams", "8", NULL},        {"streams", "010", "1 to 32"},     {"streams", "", "1 to 32"},
         {"duration", "5", NULL},       {"duration", "1.5s", NULL},        {"duration", "61", "1s to 60s"},
-        {"stop", "time", NULL},        {"stop", "precise", "one of: time"}, {"family", "ipv6", NULL},
+        {"stop", "time", NULL},        {"stop", "precise", "allowed: time"}, {"family", "ipv6", NULL},
         {"family", "6", "ipv6"},       {"only", "upload", NULL},          {"server", "10.0.0.1:8080", NULL},
         {"server", "a b", "http"},     {"note", "\"quoted\"", "double"},  {"note", "\x1b[2J", "clean text"},
-        {"note", "a # b ; \\", NULL},  {"collector", "x", "https://"},    {"site", "66-0042", NULL},
+        {"note", "a # b ; \\", NULL},  {"collector", "x", "http[s]://"},    {"site", "66-0042", NULL},
         {"profile", "vn-2025", NULL},  {"stamp", "off", NULL},
     };
 

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/verbs/arguments.h"
+#include "agent/verbs/verbs.h"
+#include "config/ini.h"
+#include "config/rules.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static enum dk_err print_rules(const struct dk_rules *rules, struct dk_buf *out)
+{
+    enum dk_err err = dk_buf_printf(out, "\n# profile %s version %s sha256 %s\n# %s\n", rules->id, rules->version,
+                                    rules->sha256, rules->title);
+
+    for (size_t i = 0; i < rules->count && err == DK_OK; i++) {
+        const struct dk_rule *rule = &rules->rules[i];
+
+        err = dk_buf_printf(out, "# %s: %s %s %s ", rule->id, dk_technology_text(rule->technology),
+                            dk_indicator_text(rule->indicator), dk_op_text(rule->op));
+        if (err == DK_OK)
+            err = dk_quantity_print(rule->threshold, dk_indicator_units(rule->indicator), " ", out);
+        if (err == DK_OK)
+            err = dk_buf_printf(out, " (%s, %" PRId64 " samples for a finding)\n#   %s\n",
+                                dk_rule_family_text(rule->family), rule->min_samples, rule->basis);
+    }
+    return err;
+}
+
+// What is printed is itself a configuration file: the rest is in comments.
+int dk_verb_check_config(int argc, char **argv)
+{
+    static const struct dk_own_flag none[] = {{0}};
+    struct dk_arguments arguments;
+    struct dk_rules rules = {0};
+    struct dk_fault fault = {0};
+    dk_auto_buf struct dk_buf out = dk_buf_make(2 * DK_INI_MAX_BYTES);
+
+    if (dk_arguments_read(argc, argv, DK_ARGUMENTS_MEASURING, none, &arguments, &fault) != DK_OK)
+        return dk_verb_fail("check-config", &fault);
+    if (arguments.help_shown)
+        return 0;
+    if (arguments.operand_count > 0) {
+        (void)dk_fail(&fault, DK_ERR_USAGE, arguments.operands[0], "name a file with --config", "is not expected");
+        return dk_verb_fail("check-config", &fault);
+    }
+    if (dk_rules_load(&rules, arguments.settings.profile, &fault) != DK_OK)
+        return dk_verb_fail("check-config", &fault);
+
+    bool file = arguments.config_path[0] != '\0';
+
+    if (dk_buf_printf(&out, "# %s%s\n", file ? "from " : "no configuration file: defaults", arguments.config_path) !=
+            DK_OK ||
+        dk_settings_print(&arguments.settings, &out) != DK_OK || print_rules(&rules, &out) != DK_OK) {
+        (void)dk_fail(&fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
+        return dk_verb_fail("check-config", &fault);
+    }
+    fputs(dk_buf_text(&out), stdout);
+    return 0;
+}
