@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// dokiem-collector: receives the records of devices, verifies and stores them, gives receipts.
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/base/parse.h"
+#include "agent/record/key.h"
+#include "collector/devices.h"
+#include "collector/http.h"
+#include "collector/store.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+struct arguments {
+    const char *listen, *store, *key, *read_token_file;
+    int64_t rate, timeout_ns, expires_ns;
+    bool approve, help;
+    const char *command; // "" to serve
+    const char *operand; // NULL when there is none
+};
+
+static const char usage[] =
+    "usage: dokiem-collector --listen ADDR:PORT --store sqlite:PATH --key FILE\n"
+    "       dokiem-collector COMMAND [--store sqlite:PATH] [--key FILE]\n"
+    "\n"
+    "  (no command)     receives records and answers with receipts\n"
+    "  keygen           makes the key of --key; prints its id\n"
+    "  token            prints a one-time token that enrols one device\n"
+    "  devices          lists the devices\n"
+    "  approve ID       lets a device deliver\n"
+    "  revoke ID        lets it deliver no more\n"
+    "  version          prints the version\n"
+    "\n"
+    "  --listen ADDR:PORT   127.0.0.1:8080, [::1]:8080; port 0 takes a free one and says which\n"
+    "  --store sqlite:PATH  the database; made when it is missing\n"
+    "  --key FILE           the collector's private key (PEM, mode 0600)\n"
+    "  --read-token FILE    who reads records and devices must send this token (Authorization: Bearer);\n"
+    "                       without it only clients on this machine may read\n"
+    "  --rate N             requests a second that one address may make (default 20, 0: no limit)\n"
+    "  --timeout TIME       within which a request must be complete (default 60s)\n"
+    "  --expires TIME       of a token: a number and s, m, h or d (default 24h)\n"
+    "  --approve            of a token: the device it enrols may deliver at once\n";
+
+static int fail(const struct dk_fault *fault)
+{
+    fprintf(stderr, "dokiem-collector: %s%s%s%s%s\n", fault->where, fault->where[0] != '\0' ? ": " : "", fault->what,
+            fault->todo[0] != '\0' ? "; " : "", fault->todo);
+    return dk_err_exit_status(fault->err);
+}
+
+static void say(const struct dk_fault *fault)
+{
+    (void)fail(fault);
+}
+
+static enum dk_err read_time(const char *option, const char *text, int64_t *out_ns, struct dk_fault *fault)
+{
+    static const struct {
+        char letter;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    char number[16];
+    size_t len = strlen(text);
+    int64_t count;
+
+    for (size_t i = 0; len > 1 && len < sizeof number && i < sizeof units / sizeof units[0]; i++) {
+        if (text[len - 1] != units[i].letter)
+            continue;
+        snprintf(number, sizeof number, "%.*s", (int)len - 1, text);
+        if (dk_parse_i64(number, 1, 366 * 86400 / units[i].seconds, &count)) {
+            *out_ns = count * units[i].seconds * DK_NS_PER_S;
+            return DK_OK;
+        }
+    }
+    return dk_fail(fault, DK_ERR_USAGE, option, NULL,
+                   "'%s' is not allowed; allowed: a number and s, m, h or d, from 1s to 366d, as in 24h", text);
+}
+
+static enum dk_err read_option(int option, struct arguments *out, struct dk_fault *fault)
+{
+    switch (option) {
+    case 'l':
+        out->listen = optarg;
+        return DK_OK;
+    case 's':
+        out->store = optarg;
+        return DK_OK;
+    case 'k':
+        out->key = optarg;
+        return DK_OK;
+    case 'r':
+        out->read_token_file = optarg;
+        return DK_OK;
+    case 'R':
+        return dk_parse_i64(optarg, 0, 1000000, &out->rate)
+                   ? DK_OK
+                   : dk_fail(fault, DK_ERR_USAGE, "--rate", NULL, "'%s' is not allowed; allowed: 0 to 1000000",
+                             optarg);
+    case 't':
+        return read_time("--timeout", optarg, &out->timeout_ns, fault);
+    case 'e':
+        return read_time("--expires", optarg, &out->expires_ns, fault);
+    case 'a':
+        out->approve = true;
+        return DK_OK;
+    case 'h':
+        out->help = true;
+        return DK_OK;
+    default:
+        return dk_fail(fault, DK_ERR_USAGE, NULL, "see: dokiem-collector --help",
+                       "an option is unknown or lacks its value");
+    }
+}
+
+static enum dk_err read_arguments(int argc, char **argv, struct arguments *out, struct dk_fault *fault)
+{
+    static const struct option options[] = {
+        {"listen", required_argument, NULL, 'l'},  {"store", required_argument, NULL, 's'},
+        {"key", required_argument, NULL, 'k'},     {"read-token", required_argument, NULL, 'r'},
+        {"rate", required_argument, NULL, 'R'},    {"timeout", required_argument, NULL, 't'},
+        {"expires", required_argument, NULL, 'e'}, {"approve", no_argument, NULL, 'a'},
+        {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, 'v'},
+        {NULL, 0, NULL, 0},
+    };
+
+    *out = (struct arguments){
+        .command = "", .rate = 20, .timeout_ns = 60 * DK_NS_PER_S, .expires_ns = 86400 * DK_NS_PER_S};
+    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        if (option == 'v') {
+            out->command = "version";
+            return DK_OK;
+        }
+
+        enum dk_err err = read_option(option, out, fault);
+
+        if (err != DK_OK)
+            return err;
+    }
+    if (optind < argc)
+        out->command = argv[optind++];
+    if (optind < argc)
+        out->operand = argv[optind++];
+    if (optind < argc)
+        return dk_fail(fault, DK_ERR_USAGE, argv[optind], "see: dokiem-collector --help", "is one word too many");
+    return DK_OK;
+}
+
+static enum dk_err need(const char *option, const char *value, struct dk_fault *fault)
+{
+    return value != NULL ? DK_OK
+                         : dk_fail(fault, DK_ERR_USAGE, option, "see: dokiem-collector --help", "is missing");
+}
+
+static enum dk_err open_store(const struct arguments *arguments, struct dk_store **store, struct dk_fault *fault)
+{
+    enum dk_err err = need("--store", arguments->store, fault);
+
+    return err == DK_OK ? dk_store_open(arguments->store, store, fault) : err;
+}
+
+static enum dk_err make_key(const struct arguments *arguments, struct dk_fault *fault)
+{
+    char folder[PATH_MAX] = ".";
+    dk_auto(key) struct dk_key *key = NULL;
+    enum dk_err err = need("--key", arguments->key, fault);
+
+    if (err != DK_OK)
+        return err;
+
+    const char *slash = strrchr(arguments->key, '/');
+    const char *name = slash != NULL ? slash + 1 : arguments->key;
+
+    if (slash != NULL)
+        snprintf(folder, sizeof folder, "%.*s", slash == arguments->key ? 1 : (int)(slash - arguments->key),
+                 arguments->key);
+    err = dk_key_generate(&key, fault);
+    if (err == DK_OK)
+        err = dk_key_write_private(key, folder, name, fault);
+    if (err == DK_OK)
+        printf("%s\n", dk_key_id(key));
+    return err;
+}
+
+static enum dk_err make_token(const struct arguments *arguments, struct dk_fault *fault)
+{
+    char token[DK_TOKEN_SIZE];
+    dk_auto(store) struct dk_store *store = NULL;
+    enum dk_err err = open_store(arguments, &store, fault);
+
+    if (err == DK_OK)
+        err = dk_token_make(store, dk_wall_now(), arguments->expires_ns, arguments->approve, token, fault);
+    if (err == DK_OK)
+        printf("%s\n", token);
+    return err;
+}
+
+static enum dk_err print_device(void *argument, const struct dk_device_summary *summary)
+{
+    char enrolled[DK_RFC3339_SIZE];
+    const struct dk_device *device = &summary->device;
+
+    (void)argument;
+    dk_wall_rfc3339(device->enrolled, enrolled);
+    printf("%-43s  %-8s  %-24s  %8" PRId64 "  %8" PRId64 "  %6" PRId64 "  %6" PRId64 "  %s%s%s\n", device->id,
+           device->state, enrolled, summary->last_seq, summary->records, summary->gaps, summary->forks,
+           device->site_code, device->site_name[0] != '\0' ? "  " : "", device->site_name);
+    return DK_OK;
+}
+
+static enum dk_err list_devices(const struct arguments *arguments, struct dk_fault *fault)
+{
+    dk_auto(store) struct dk_store *store = NULL;
+    enum dk_err err = open_store(arguments, &store, fault);
+
+    if (err != DK_OK)
+        return err;
+    printf("%-43s  %-8s  %-24s  %8s  %8s  %6s  %6s  %s\n", "DEVICE", "STATE", "ENROLLED", "LAST_SEQ", "RECORDS",
+           "GAPS", "FORKS", "SITE");
+    return dk_store_devices(store, print_device, NULL, fault);
+}
+
+static enum dk_err set_state(const struct arguments *arguments, const char *state, struct dk_fault *fault)
+{
+    dk_auto(store) struct dk_store *store = NULL;
+    enum dk_err err = need("ID", arguments->operand, fault);
+
+    if (err == DK_OK)
+        err = open_store(arguments, &store, fault);
+    return err == DK_OK ? dk_device_set_state(store, arguments->operand, state, fault) : err;
+}
+
+static enum dk_err read_token_file(const char *path, struct dk_buf *out, struct dk_fault *fault)
+{
+    enum dk_err err = dk_file_read(path, out, fault);
+
+    while (err == DK_OK && out->len > 0 && (out->data[out->len - 1] == '\n' || out->data[out->len - 1] == '\r'))
+        out->data[--out->len] = '\0';
+    if (err == DK_OK && (out->len < 16 || !dk_text_is_clean(out->data, out->len)))
+        return dk_fail(fault, DK_ERR_DATA, path, "make one with: openssl rand -base64 32",
+                       "must hold one line of 16 to 256 characters");
+    return err;
+}
+
+static enum dk_err serve(const struct arguments *arguments, struct dk_fault *fault)
+{
+    dk_auto(store) struct dk_store *store = NULL;
+    dk_auto(key) struct dk_key *key = NULL;
+    dk_auto(http) struct dk_http *http = NULL;
+    dk_auto_buf struct dk_buf token = dk_buf_make(257);
+    struct dk_http_options options = {.listen = arguments->listen,
+                                      .rate = arguments->rate,
+                                      .timeout_ns = arguments->timeout_ns,
+                                      .say = say};
+    enum dk_err err = need("--listen", arguments->listen, fault);
+    sigset_t signals;
+
+    if (err == DK_OK)
+        err = need("--key", arguments->key, fault);
+    if (err == DK_OK)
+        err = dk_key_read_private(arguments->key, &key, fault);
+    if (err == DK_OK)
+        err = open_store(arguments, &store, fault);
+    if (err == DK_OK && arguments->read_token_file != NULL) {
+        err = read_token_file(arguments->read_token_file, &token, fault);
+        options.read_token = dk_buf_text(&token);
+    }
+    if (err != DK_OK)
+        return err;
+
+    // A client that goes away must not end the program, nor must a file size limit: the store reports it.
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+
+    int stop_fd = sigprocmask(SIG_BLOCK, &signals, NULL) == 0 ? signalfd(-1, &signals, SFD_CLOEXEC) : -1;
+
+    if (stop_fd < 0)
+        return dk_fail(fault, DK_ERR_IO, "signalfd", NULL, "signals cannot be watched");
+    err = dk_http_open(&options, store, key, &http, fault);
+    if (err == DK_OK) {
+        printf("listening %s\n", dk_http_address(http));
+        fflush(stdout);
+        err = dk_http_serve(http, stop_fd, fault);
+    }
+    close(stop_fd);
+    return err;
+}
+
+static enum dk_err run(const struct arguments *arguments, struct dk_fault *fault)
+{
+    const char *command = arguments->command;
+
+    if (arguments->operand != NULL && strcmp(command, "approve") != 0 && strcmp(command, "revoke") != 0)
+        return dk_fail(fault, DK_ERR_USAGE, arguments->operand, "see: dokiem-collector --help",
+                       "is one word too many");
+    if (command[0] == '\0')
+        return serve(arguments, fault);
+    if (strcmp(command, "keygen") == 0)
+        return make_key(arguments, fault);
+    if (strcmp(command, "token") == 0)
+        return make_token(arguments, fault);
+    if (strcmp(command, "devices") == 0)
+        return list_devices(arguments, fault);
+    if (strcmp(command, "approve") == 0)
+        return set_state(arguments, DK_DEVICE_APPROVED, fault);
+    if (strcmp(command, "revoke") == 0)
+        return set_state(arguments, DK_DEVICE_REVOKED, fault);
+    if (strcmp(command, "version") == 0) {
+        printf("dokiem-collector %s\n", DK_VERSION);
+        return DK_OK;
+    }
+    return dk_fail(fault, DK_ERR_USAGE, command, "see: dokiem-collector --help", "is not a command");
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments;
+    struct dk_fault fault = {0};
+    enum dk_err err = read_arguments(argc, argv, &arguments, &fault);
+
+    if (err == DK_OK && arguments.help)
+        printf("%s", usage);
+    else if (err == DK_OK)
+        err = run(&arguments, &fault);
+    if (err == DK_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        err = dk_fail(&fault, DK_ERR_IO, "stdout", NULL, "cannot be written");
+    return err == DK_OK ? 0 : fail(&fault);
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the collector gives out: records, devices, metrics. Each function returns a response that the caller owns, or
+// NULL when there is no memory, and sets *status.
+#pragma once
+
+#include "agent/base/clock.h"
+#include "collector/records.h"
+#include "collector/store.h"
+
+#include <microhttpd.h>
+#include <stdint.h>
+
+// One line per record of `device` from number `since` on, at most `limit`: the JWS as they came (application/jose).
+// The response reads the store while it is sent and notes each step in *progress; both outlive it.
+struct MHD_Response *dk_read_records(struct dk_store *store, const char *device, int64_t since, int64_t limit,
+                                     struct dk_mono *progress, unsigned *status);
+
+// JSON array: id, state, site, enrolled, last_seq, records, gaps, forks of every device.
+struct MHD_Response *dk_read_devices(struct dk_store *store, unsigned *status);
+
+// Counters since the start.
+struct dk_counters {
+    struct dk_intake_counts records;
+    int64_t enrolled, enrolments_refused;
+    int64_t requests, limited;
+    int64_t bytes_held; // of requests that are still coming in
+};
+
+// Prometheus text.
+struct MHD_Response *dk_read_metrics(const struct dk_counters *counters, unsigned *status);
+
+// A response of `len` bytes of `text`, copied.
+struct MHD_Response *dk_read_text(const char *type, const char *text, size_t len);

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/records.h"
+
+#include "agent/base/sha256.h"
+#include "agent/record/seal.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <string.h>
+
+struct intake {
+    struct dk_store *store;
+    const struct dk_key *collector;
+    struct dk_wall now;
+    struct dk_intake_counts counts;
+};
+
+// One record on its way in, and what is answered.
+struct entry {
+    const char *jws;
+    size_t len;
+    char sha256[DK_SHA256_TEXT_SIZE];
+    struct dk_record_head head;
+    unsigned status;
+    const char *reason;
+    struct dk_fault fault; // may hold the text of `reason`
+    struct dk_buf receipt;
+};
+
+enum dk_place dk_record_place(const struct dk_record_head *head, const char *sha256,
+                              const struct dk_neighbours *around, int64_t *kept_seq)
+{
+    *kept_seq = head->seq;
+    if (around->same[0] != '\0')
+        return strcmp(around->same, sha256) == 0 ? DK_PLACE_THERE : DK_PLACE_FORK;
+    *kept_seq = head->seq - 1;
+    if (around->before[0] != '\0' && strcmp(around->before, head->prev) != 0)
+        return DK_PLACE_FORK;
+    *kept_seq = head->seq + 1;
+    if (around->has_after && strcmp(around->after_prev, sha256) != 0)
+        return DK_PLACE_FORK;
+    return DK_PLACE_NEW;
+}
+
+static enum dk_err append_line(json_t *object, struct dk_buf *answer)
+{
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    enum dk_err err = text == NULL ? DK_ERR_MEMORY : dk_buf_append(answer, text, strlen(text));
+
+    if (err == DK_OK)
+        err = dk_buf_append(answer, "\n", 1);
+    free(text);
+    json_decref(object);
+    return err;
+}
+
+enum dk_err dk_answer_refusal(unsigned status, const char *reason, struct dk_buf *answer)
+{
+    json_t *text = json_string(reason);
+
+    if (text == NULL) // it quotes something that is not UTF-8
+        text = json_string("refused");
+    return append_line(json_pack("{s:i, s:o}", "status", (int)status, "reason", text), answer);
+}
+
+static enum dk_err refuse(struct entry *entry, unsigned status, const char *reason)
+{
+    entry->status = status;
+    entry->reason = reason;
+    return DK_OK;
+}
+
+static enum dk_err make_receipt(const struct intake *intake, struct entry *entry, int64_t last_seq)
+{
+    char received[DK_RFC3339_SIZE];
+
+    dk_wall_rfc3339(intake->now, received);
+
+    json_t *payload = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:I}", "schema", "dokiem.receipt/1",
+                                "record_sha256", entry->sha256, "id", entry->head.id, "device",
+                                entry->head.device_id, "seq", (json_int_t)entry->head.seq, "received", received,
+                                "last_seq", (json_int_t)last_seq);
+    char *text = payload == NULL ? NULL : json_dumps(payload, JSON_COMPACT);
+    enum dk_err err = text == NULL ? DK_ERR_MEMORY
+                                   : dk_seal(intake->collector, DK_TYP_RECEIPT, text, strlen(text),
+                                             &entry->receipt, &entry->fault);
+
+    free(text);
+    json_decref(payload);
+    return err;
+}
+
+static enum dk_err keep(struct intake *intake, struct entry *entry, int64_t last_seq)
+{
+    const struct dk_record_head *head = &entry->head;
+    enum dk_err err = make_receipt(intake, entry, head->seq > last_seq ? head->seq : last_seq);
+
+    if (err != DK_OK)
+        return err;
+    entry->status = 201;
+    return dk_store_add_record(intake->store,
+                               &(struct dk_store_record){.device = head->device_id,
+                                                         .seq = head->seq,
+                                                         .id = head->id,
+                                                         .sha256 = entry->sha256,
+                                                         .prev = head->prev,
+                                                         .received = intake->now,
+                                                         .jws = entry->jws,
+                                                         .jws_len = entry->len,
+                                                         .receipt = dk_buf_text(&entry->receipt)},
+                               &entry->fault);
+}
+
+// The hash that record `kept_seq` is known by: its own, or, of the one after, what it says of the one before.
+static const char *kept_hash(const struct dk_record_head *head, const struct dk_neighbours *around, int64_t kept_seq)
+{
+    if (kept_seq == head->seq)
+        return around->same;
+    return kept_seq < head->seq ? around->before : around->after_prev;
+}
+
+static enum dk_err place(struct intake *intake, struct entry *entry)
+{
+    const struct dk_record_head *head = &entry->head;
+    struct dk_neighbours around = {0};
+    int64_t kept_seq = 0;
+    enum dk_err err = dk_store_neighbours(intake->store, head->device_id, head->seq, &around, &entry->fault);
+
+    if (err != DK_OK)
+        return err;
+    switch (dk_record_place(head, entry->sha256, &around, &kept_seq)) {
+    case DK_PLACE_THERE:
+        entry->status = 200;
+        return dk_store_receipt(intake->store, head->device_id, head->seq, &entry->receipt, &entry->fault);
+    case DK_PLACE_FORK:
+        (void)refuse(entry, 409,
+                     kept_seq == head->seq ? "the chain forks: another record with this number is kept here"
+                     : kept_seq < head->seq
+                         ? "the chain forks: prev is not the hash of the record before, which is kept here"
+                         : "the chain forks: the record after, which is kept here, names another one as prev");
+        return dk_store_add_fork(intake->store, head->device_id, head->seq, entry->sha256, kept_seq,
+                                 kept_hash(head, &around, kept_seq), intake->now, &entry->fault);
+    case DK_PLACE_NEW:
+    default:
+        return keep(intake, entry, around.last_seq);
+    }
+}
+
+// Nothing of the payload is looked at before the signature holds.
+static enum dk_err check_signature(struct intake *intake, struct entry *entry, struct dk_device *device,
+                                   struct dk_buf *payload)
+{
+    char kid[DK_SHA256_TEXT_SIZE];
+    dk_auto(key) struct dk_key *key = NULL;
+    enum dk_err err = dk_jws_key_id(entry->jws, entry->len, DK_TYP_RECORD, kid, &entry->fault);
+
+    if (err != DK_OK)
+        return err == DK_ERR_DATA ? refuse(entry, 400, entry->fault.what) : err;
+    err = dk_store_device(intake->store, kid, device, &entry->fault);
+    if (err == DK_ERR_NO_INPUT)
+        return refuse(entry, 401, "the device is not enrolled here");
+    if (err == DK_OK)
+        err = dk_key_read_public(device->id, device->jwk, strlen(device->jwk), &key, &entry->fault);
+    if (err != DK_OK)
+        return err == DK_ERR_DATA ? DK_ERR_IO : err; // the store is damaged: no fault of the device
+    err = dk_open(key, DK_TYP_RECORD, entry->jws, entry->len, payload, &entry->fault);
+    if (err == DK_ERR_DATA)
+        return refuse(entry, 401, entry->fault.what);
+    return err;
+}
+
+// Decides on one record. An error means that the collector itself cannot go on (503), whatever the record.
+static enum dk_err take(struct intake *intake, struct entry *entry)
+{
+    struct dk_device device = {0};
+    dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
+
+    if (entry->len > DK_JWS_MAX_BYTES)
+        return refuse(entry, 400, "the record is too long");
+
+    enum dk_err err = check_signature(intake, entry, &device, &payload);
+
+    if (err != DK_OK || entry->status != 0)
+        return err;
+    if (strcmp(device.state, DK_DEVICE_PENDING) == 0)
+        return refuse(entry, 403, "the device is enrolled, but not approved yet");
+    if (strcmp(device.state, DK_DEVICE_APPROVED) != 0)
+        return refuse(entry, 403, "the device is revoked");
+    err = dk_record_read_head(dk_buf_text(&payload), payload.len, &entry->head, &entry->fault);
+    if (err != DK_OK)
+        return err == DK_ERR_DATA ? refuse(entry, 400, entry->fault.what) : err;
+    if (strcmp(entry->head.device_id, device.id) != 0)
+        return refuse(entry, 400, "device.id is not the key that signed the record");
+    if ((entry->head.seq == 1) != (entry->head.prev[0] == '\0'))
+        return refuse(entry, 400, "prev must be null in the first record and only there");
+    err = dk_sha256_text(entry->jws, entry->len, entry->sha256);
+    return err == DK_OK ? place(intake, entry) : err;
+}
+
+static void count(struct dk_intake_counts *counts, unsigned status)
+{
+    switch (status) {
+    case 200:
+        counts->there++;
+        break;
+    case 201:
+        counts->stored++;
+        break;
+    case 400:
+        counts->malformed++;
+        break;
+    case 401:
+        counts->unauthenticated++;
+        break;
+    case 403:
+        counts->forbidden++;
+        break;
+    case 409:
+        counts->forks++;
+        break;
+    default:
+        counts->unavailable++;
+        break;
+    }
+}
+
+static enum dk_err answer_entry(const struct entry *entry, struct dk_buf *answer)
+{
+    if (entry->status >= 300)
+        return dk_answer_refusal(entry->status, entry->reason, answer);
+    return append_line(json_pack("{s:s, s:I, s:i, s:s}", "id", entry->head.id, "seq",
+                                 (json_int_t)entry->head.seq, "status", (int)entry->status, "receipt",
+                                 dk_buf_text(&entry->receipt)),
+                       answer);
+}
+
+static enum dk_err take_lines(struct intake *intake, const char *body, size_t len, unsigned *whole,
+                              struct dk_buf *answer, struct dk_fault *fault)
+{
+    unsigned failed = 0;
+
+    for (const char *at = body, *end = body + len; at < end;) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        struct entry entry = {
+            .jws = at,
+            .len = (size_t)((line_end != NULL ? line_end : end) - at),
+            .receipt = dk_buf_make(DK_JWS_MAX_BYTES),
+        };
+        enum dk_err err = take(intake, &entry);
+
+        if (err == DK_OK)
+            err = answer_entry(&entry, answer);
+        dk_buf_free(&entry.receipt);
+        if (err != DK_OK)
+            return dk_fail(fault, err, entry.fault.where, entry.fault.todo, "%s", entry.fault.what);
+        count(&intake->counts, entry.status);
+        if (entry.status >= 300 && failed == 0)
+            failed = entry.status;
+        if (entry.status > 400)
+            break;
+        at += entry.len + 1;
+    }
+    *whole = failed != 0 ? failed : intake->counts.stored > 0 ? 201 : 200;
+    return DK_OK;
+}
+
+static size_t count_lines(const char *body, size_t len)
+{
+    size_t lines = len > 0 && body[len - 1] != '\n' ? 1 : 0;
+
+    for (size_t i = 0; i < len; i++)
+        lines += body[i] == '\n';
+    return lines;
+}
+
+static unsigned answer_whole(unsigned status, const char *reason, struct dk_buf *answer)
+{
+    dk_buf_free(answer);
+    // Without memory for these few words the status alone must do.
+    return dk_answer_refusal(status, reason, answer) == DK_OK ? status : 503;
+}
+
+unsigned dk_records_take(struct dk_store *store, const struct dk_key *collector, struct dk_wall now,
+                         const char *body, size_t len, struct dk_intake_counts *counts, struct dk_buf *answer,
+                         struct dk_fault *fault)
+{
+    struct intake intake = {.store = store, .collector = collector, .now = now, .counts = *counts};
+    size_t lines = count_lines(body, len);
+    unsigned status = 0;
+
+    intake.counts = (struct dk_intake_counts){0};
+    if (lines == 0)
+        return answer_whole(400, "there is no record in the request", answer);
+    if (lines > DK_LINES_MAX)
+        return answer_whole(413, "there are more than 1000 records in the request", answer);
+
+    enum dk_err err = dk_store_begin(store, fault);
+
+    if (err == DK_OK)
+        err = take_lines(&intake, body, len, &status, answer, fault);
+    if (err == DK_OK)
+        err = dk_store_commit(store, fault);
+    if (err != DK_OK) {
+        // All or nothing: an answer must never promise what is not on disk.
+        dk_store_rollback(store);
+        (void)dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
+        counts->unavailable++;
+        return answer_whole(503, "the store cannot be written now; keep the records and try again", answer);
+    }
+    counts->stored += intake.counts.stored;
+    counts->there += intake.counts.there;
+    counts->malformed += intake.counts.malformed;
+    counts->unauthenticated += intake.counts.unauthenticated;
+    counts->forbidden += intake.counts.forbidden;
+    counts->forks += intake.counts.forks;
+    return status;
+}

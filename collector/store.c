@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "collector/store.h"
+
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MAGIC   "1145785165" // application_id, "DKcM"
+#define VERSION 1
+#define MILLISECONDS(wall) ((wall).ns / DK_NS_PER_MS)
+
+static const char schema[] =
+    "PRAGMA application_id=" MAGIC ";"
+    "CREATE TABLE devices("
+    " id TEXT PRIMARY KEY, state TEXT NOT NULL CHECK(state IN ('pending','approved','revoked')),"
+    " jwk TEXT NOT NULL, site_code TEXT NOT NULL, site_name TEXT NOT NULL, enrolled_ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE tokens("
+    " sha256 TEXT PRIMARY KEY, made_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, approves INTEGER NOT NULL,"
+    " used_by TEXT NOT NULL DEFAULT '', used_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE TABLE records("
+    " device TEXT NOT NULL REFERENCES devices(id), seq INTEGER NOT NULL, id TEXT NOT NULL, sha256 TEXT NOT NULL,"
+    " prev TEXT NOT NULL, received_ms INTEGER NOT NULL, jws TEXT NOT NULL, receipt TEXT NOT NULL,"
+    " UNIQUE(device, seq)) STRICT;"
+    "CREATE TABLE forks("
+    " device TEXT NOT NULL, seq INTEGER NOT NULL, other TEXT NOT NULL, kept_seq INTEGER NOT NULL,"
+    " kept TEXT NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, times INTEGER NOT NULL,"
+    " PRIMARY KEY(device, seq, other, kept_seq)) STRICT;"
+    "CREATE TABLE checks(one INTEGER PRIMARY KEY CHECK(one = 1), at_ms INTEGER NOT NULL) STRICT;"
+    "PRAGMA user_version=1;";
+
+#define STATEMENTS(X)                                                                                        \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                              \
+    X(COMMIT, "COMMIT")                                                                                      \
+    X(ROLLBACK, "ROLLBACK")                                                                                  \
+    X(CHECK, "INSERT INTO checks VALUES(1, ?1) ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms")            \
+    X(DEVICE, "SELECT id, state, jwk, site_code, site_name, enrolled_ms FROM devices WHERE id = ?1")         \
+    X(PUT_DEVICE, "INSERT INTO devices VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"             \
+                  " state = excluded.state, site_code = excluded.site_code, site_name = excluded.site_name") \
+    X(DEVICES, "SELECT d.id, d.state, d.jwk, d.site_code, d.site_name, d.enrolled_ms, count(r.seq),"         \
+               " coalesce(max(r.seq), 0), (SELECT count(*) FROM forks f WHERE f.device = d.id)"              \
+               " FROM devices d LEFT JOIN records r ON r.device = d.id GROUP BY d.id"                        \
+               " ORDER BY d.enrolled_ms, d.id")                                                              \
+    X(ADD_TOKEN, "INSERT INTO tokens(sha256, made_ms, expires_ms, approves) VALUES(?1, ?2, ?3, ?4)")         \
+    X(TOKEN, "SELECT sha256, expires_ms, approves, used_by FROM tokens WHERE sha256 = ?1")                   \
+    X(USE_TOKEN, "UPDATE tokens SET used_by = ?2, used_ms = ?3 WHERE sha256 = ?1")                           \
+    X(NEIGHBOURS, "SELECT seq, sha256, prev FROM records WHERE device = ?1 AND seq BETWEEN ?2 - 1 AND ?2 + 1") \
+    X(LAST, "SELECT coalesce(max(seq), 0) FROM records WHERE device = ?1")                                   \
+    X(ADD_RECORD, "INSERT INTO records VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                              \
+    X(RECEIPT, "SELECT receipt FROM records WHERE device = ?1 AND seq = ?2")                                 \
+    X(NEXT, "SELECT seq, jws FROM records WHERE device = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1")             \
+    X(ADD_FORK, "INSERT INTO forks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6, 1"                                     \
+                " WHERE (SELECT count(*) FROM forks WHERE device = ?1) < 1000"                               \
+                " ON CONFLICT DO UPDATE SET last_ms = excluded.last_ms, times = times + 1")
+
+enum statement {
+#define X(name, sql) STATEMENT_##name,
+    STATEMENTS(X)
+#undef X
+        STATEMENT_COUNT,
+};
+
+struct dk_store {
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+};
+
+static enum dk_err fail_store(struct dk_store *store, struct dk_fault *fault)
+{
+    int code = sqlite3_errcode(store->db) & 0xff;
+    const char *text = sqlite3_errmsg(store->db);
+
+    switch (code) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return dk_fail(fault, DK_ERR_NOT_NOW, "store", "try again", "is busy: %s", text);
+    case SQLITE_NOMEM:
+        return dk_fail(fault, DK_ERR_MEMORY, "store", NULL, "%s", text);
+    case SQLITE_NOTADB:
+        return dk_fail(fault, DK_ERR_DATA, "store", "name another file", "%s", text);
+    case SQLITE_FULL:
+        return dk_fail(fault, DK_ERR_IO, "store", "free some space; nothing that was kept is lost", "%s", text);
+    default:
+        return dk_fail(fault, DK_ERR_IO, "store", "check the folder's owner, mode and free space", "%s", text);
+    }
+}
+
+// Binds what follows `types` one by one: 't' text, 'i' int64_t, 'b' text and its length (size_t).
+static sqlite3_stmt *prepare(struct dk_store *store, enum statement which, const char *types, va_list arguments)
+{
+    sqlite3_stmt *statement = store->statements[which];
+
+    for (int i = 1; types[i - 1] != '\0'; i++) {
+        const char *text;
+        int code;
+
+        switch (types[i - 1]) {
+        case 'i':
+            code = sqlite3_bind_int64(statement, i, va_arg(arguments, int64_t));
+            break;
+        case 'b':
+            text = va_arg(arguments, const char *);
+            code = sqlite3_bind_text64(statement, i, text, va_arg(arguments, size_t), SQLITE_STATIC,
+                                       SQLITE_UTF8);
+            break;
+        default:
+            code = sqlite3_bind_text(statement, i, va_arg(arguments, const char *), -1, SQLITE_STATIC);
+            break;
+        }
+        if (code != SQLITE_OK)
+            return NULL;
+    }
+    return statement;
+}
+
+static void finish(sqlite3_stmt **statement)
+{
+    if (*statement != NULL) {
+        (void)sqlite3_reset(*statement);
+        (void)sqlite3_clear_bindings(*statement);
+    }
+}
+#define auto_finish __attribute__((cleanup(finish)))
+
+static enum dk_err execute(struct dk_store *store, struct dk_fault *fault, enum statement which,
+                           const char *types, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, types);
+
+    auto_finish sqlite3_stmt *statement = prepare(store, which, types, arguments);
+
+    va_end(arguments);
+    return statement != NULL && sqlite3_step(statement) == SQLITE_DONE ? DK_OK : fail_store(store, fault);
+}
+
+// The first row in *row, to be ended with finish(). Errors: NO_INPUT when there is none.
+static enum dk_err query(struct dk_store *store, struct dk_fault *fault, sqlite3_stmt **row, enum statement which,
+                         const char *types, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, types);
+    *row = prepare(store, which, types, arguments);
+    va_end(arguments);
+
+    int code = *row == NULL ? SQLITE_ERROR : sqlite3_step(*row);
+
+    if (code == SQLITE_ROW)
+        return DK_OK;
+    return code == SQLITE_DONE ? DK_ERR_NO_INPUT : fail_store(store, fault);
+}
+
+static void copy_text(sqlite3_stmt *row, int column, char *out, size_t size)
+{
+    const unsigned char *text = sqlite3_column_text(row, column);
+
+    snprintf(out, size, "%s", text != NULL ? (const char *)text : "");
+}
+
+static struct dk_wall column_wall(sqlite3_stmt *row, int column)
+{
+    return (struct dk_wall){sqlite3_column_int64(row, column) * DK_NS_PER_MS};
+}
+
+static bool pragma_number(struct dk_store *store, const char *sql, int64_t *out)
+{
+    sqlite3_stmt *statement = NULL;
+    bool found = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) == SQLITE_OK &&
+                 sqlite3_step(statement) == SQLITE_ROW;
+
+    if (found)
+        *out = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_finalize(statement);
+    return found;
+}
+
+static enum dk_err make_schema(struct dk_store *store, const char *path, struct dk_fault *fault)
+{
+    int64_t tables = 0, magic = 0, version = 0;
+
+    // The lock keeps two programs that start at once from both making the tables.
+    if (sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
+        !pragma_number(store, "SELECT count(*) FROM sqlite_schema", &tables) ||
+        !pragma_number(store, "PRAGMA application_id", &magic) ||
+        !pragma_number(store, "PRAGMA user_version", &version))
+        return fail_store(store, fault);
+    if (tables == 0 && sqlite3_exec(store->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+        return fail_store(store, fault);
+    if (tables > 0 && magic != strtoll(MAGIC, NULL, 10))
+        return dk_fail(fault, DK_ERR_DATA, path, "name another file", "is a database, but not a collector's");
+    if (version > VERSION)
+        return dk_fail(fault, DK_ERR_DATA, path, "use the newer dokiem-collector",
+                       "was made by a newer version (%lld, this one reads %d)", (long long)version, VERSION);
+    return sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK ? DK_OK : fail_store(store, fault);
+}
+
+enum dk_err dk_store_open(const char *url, struct dk_store **out, struct dk_fault *fault)
+{
+    static const char *const sql[] = {
+#define X(name, text) text,
+        STATEMENTS(X)
+#undef X
+    };
+    static const char prefix[] = "sqlite:";
+
+    if (strncmp(url, prefix, sizeof prefix - 1) != 0 || url[sizeof prefix - 1] == '\0')
+        return dk_fail(fault, DK_ERR_USAGE, "--store", NULL, "'%s' is not a store; allowed: sqlite:PATH", url);
+
+    const char *path = url + sizeof prefix - 1;
+    dk_auto(store) struct dk_store *store = calloc(1, sizeof *store);
+
+    if (store == NULL)
+        return dk_fail(fault, DK_ERR_MEMORY, path, NULL, "out of memory");
+
+    // The file holds places and people's devices: nobody else may read it. SQLite gives its journal the same mode.
+    mode_t mask = umask(0077);
+    int code = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+
+    if (code == SQLITE_OK)
+        code = sqlite3_busy_timeout(store->db, 1000);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(store->db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
+    umask(mask);
+    if (store->db == NULL)
+        return dk_fail(fault, DK_ERR_MEMORY, path, NULL, "out of memory");
+    (void)sqlite3_extended_result_codes(store->db, 1);
+    if (code != SQLITE_OK ||
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
+        sqlite3_exec(store->db,
+                     "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
+                     "PRAGMA journal_size_limit=67108864",
+                     NULL, NULL, NULL) != SQLITE_OK)
+        return fail_store(store, fault);
+
+    enum dk_err err = make_schema(store, path, fault);
+
+    if (err != DK_OK)
+        return err;
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        if (sqlite3_prepare_v3(store->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL) !=
+            SQLITE_OK)
+            return fail_store(store, fault);
+    *out = store;
+    store = NULL;
+    return DK_OK;
+}
+
+void dk_store_free(struct dk_store *store)
+{
+    if (store == NULL)
+        return;
+    for (size_t i = 0; i < STATEMENT_COUNT; i++)
+        (void)sqlite3_finalize(store->statements[i]);
+    (void)sqlite3_close(store->db);
+    free(store);
+}
+
+enum dk_err dk_store_begin(struct dk_store *store, struct dk_fault *fault)
+{
+    return execute(store, fault, STATEMENT_BEGIN, "");
+}
+
+enum dk_err dk_store_commit(struct dk_store *store, struct dk_fault *fault)
+{
+    return execute(store, fault, STATEMENT_COMMIT, "");
+}
+
+void dk_store_rollback(struct dk_store *store)
+{
+    if (sqlite3_get_autocommit(store->db) == 0 && execute(store, NULL, STATEMENT_ROLLBACK, "") != DK_OK)
+        return; // SQLite has rolled back by itself
+}
+
+enum dk_err dk_store_check(struct dk_store *store, struct dk_wall now, struct dk_fault *fault)
+{
+    return execute(store, fault, STATEMENT_CHECK, "i", MILLISECONDS(now));
+}
+
+static void copy_device(sqlite3_stmt *row, struct dk_device *out)
+{
+    copy_text(row, 0, out->id, sizeof out->id);
+    copy_text(row, 1, out->state, sizeof out->state);
+    copy_text(row, 2, out->jwk, sizeof out->jwk);
+    copy_text(row, 3, out->site_code, sizeof out->site_code);
+    copy_text(row, 4, out->site_name, sizeof out->site_name);
+    out->enrolled = column_wall(row, 5);
+}
+
+enum dk_err dk_store_device(struct dk_store *store, const char *id, struct dk_device *out, struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err = query(store, fault, &row, STATEMENT_DEVICE, "t", id);
+
+    if (err == DK_OK)
+        copy_device(row, out);
+    return err;
+}
+
+enum dk_err dk_store_put_device(struct dk_store *store, const struct dk_device *device, struct dk_fault *fault)
+{
+    return execute(store, fault, STATEMENT_PUT_DEVICE, "ttttti", device->id, device->state, device->jwk,
+                   device->site_code, device->site_name, MILLISECONDS(device->enrolled));
+}
+
+enum dk_err dk_store_devices(struct dk_store *store, dk_store_summary_callback *callback, void *argument,
+                             struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err = query(store, fault, &row, STATEMENT_DEVICES, "");
+
+    while (err == DK_OK) {
+        struct dk_device_summary summary = {
+            .records = sqlite3_column_int64(row, 6),
+            .last_seq = sqlite3_column_int64(row, 7),
+            .forks = sqlite3_column_int64(row, 8),
+        };
+
+        copy_device(row, &summary.device);
+        summary.gaps = summary.last_seq - summary.records;
+        err = callback(argument, &summary);
+        if (err != DK_OK)
+            return dk_fail(fault, err, "devices", NULL, "%s", dk_err_text(err));
+
+        int code = sqlite3_step(row);
+
+        if (code == SQLITE_DONE)
+            return DK_OK;
+        if (code != SQLITE_ROW)
+            return fail_store(store, fault);
+    }
+    return err == DK_ERR_NO_INPUT ? DK_OK : err;
+}
+
+enum dk_err dk_store_add_token(struct dk_store *store, const struct dk_token *token, struct dk_wall now,
+                               struct dk_fault *fault)
+{
+    return execute(store, fault, STATEMENT_ADD_TOKEN, "tiii", token->sha256, MILLISECONDS(now),
+                   MILLISECONDS(token->expires), (int64_t)token->approves);
+}
+
+enum dk_err dk_store_token(struct dk_store *store, const char *sha256, struct dk_token *out, struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err = query(store, fault, &row, STATEMENT_TOKEN, "t", sha256);
+
+    if (err != DK_OK)
+        return err;
+    copy_text(row, 0, out->sha256, sizeof out->sha256);
+    out->expires = column_wall(row, 1);
+    out->approves = sqlite3_column_int64(row, 2) != 0;
+    copy_text(row, 3, out->used_by, sizeof out->used_by);
+    return DK_OK;
+}
+
+enum dk_err dk_store_use_token(struct dk_store *store, const char *sha256, const char *device, struct dk_wall now,
+                               struct dk_fault *fault)
+{
+    return execute(store, fault, STATEMENT_USE_TOKEN, "tti", sha256, device, MILLISECONDS(now));
+}
+
+static enum dk_err last_seq(struct dk_store *store, const char *device, int64_t *out, struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err = query(store, fault, &row, STATEMENT_LAST, "t", device);
+
+    if (err == DK_OK)
+        *out = sqlite3_column_int64(row, 0);
+    return err;
+}
+
+enum dk_err dk_store_neighbours(struct dk_store *store, const char *device, int64_t seq, struct dk_neighbours *out,
+                                struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    struct dk_neighbours found = {0};
+    enum dk_err err = last_seq(store, device, &found.last_seq, fault);
+
+    if (err == DK_OK)
+        err = query(store, fault, &row, STATEMENT_NEIGHBOURS, "ti", device, seq);
+    while (err == DK_OK) {
+        int64_t at = sqlite3_column_int64(row, 0);
+
+        if (at == seq)
+            copy_text(row, 1, found.same, sizeof found.same);
+        else if (at < seq)
+            copy_text(row, 1, found.before, sizeof found.before);
+        else {
+            found.has_after = true;
+            copy_text(row, 2, found.after_prev, sizeof found.after_prev);
+        }
+
+        int code = sqlite3_step(row);
+
+        if (code == SQLITE_DONE)
+            err = DK_ERR_NO_INPUT;
+        else if (code != SQLITE_ROW)
+            err = fail_store(store, fault);
+    }
+    if (err != DK_ERR_NO_INPUT)
+        return err;
+    *out = found;
+    return DK_OK;
+}
+
+enum dk_err dk_store_add_record(struct dk_store *store, const struct dk_store_record *record,
+                                struct dk_fault *fault)
+{
+    return execute(store, fault, STATEMENT_ADD_RECORD, "titttibt", record->device, record->seq, record->id,
+                   record->sha256, record->prev, MILLISECONDS(record->received), record->jws, record->jws_len,
+                   record->receipt);
+}
+
+enum dk_err dk_store_receipt(struct dk_store *store, const char *device, int64_t seq, struct dk_buf *receipt,
+                             struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err = query(store, fault, &row, STATEMENT_RECEIPT, "ti", device, seq);
+
+    if (err != DK_OK)
+        return err;
+    return dk_buf_append(receipt, sqlite3_column_text(row, 0), (size_t)sqlite3_column_bytes(row, 0));
+}
+
+enum dk_err dk_store_next_record(struct dk_store *store, const char *device, int64_t seq, int64_t *found,
+                                 struct dk_buf *jws, struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err = query(store, fault, &row, STATEMENT_NEXT, "ti", device, seq);
+
+    if (err == DK_OK)
+        err = dk_buf_append(jws, sqlite3_column_text(row, 1), (size_t)sqlite3_column_bytes(row, 1));
+    if (err == DK_OK)
+        *found = sqlite3_column_int64(row, 0);
+    return err;
+}
+
+enum dk_err dk_store_add_fork(struct dk_store *store, const char *device, int64_t seq, const char *other,
+                              int64_t kept_seq, const char *kept, struct dk_wall now, struct dk_fault *fault)
+{
+    return execute(store, fault, STATEMENT_ADD_FORK, "tititi", device, seq, other, kept_seq, kept,
+                   MILLISECONDS(now));
+}

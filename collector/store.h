@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the collector keeps: devices, one-time tokens, records with their receipts, and the forks it saw. This is the
+// storage interface; store.c implements it on SQLite.
+//
+// Every function may also fail with NOT_NOW (the store is busy), IO (full, broken, not writable) or MEMORY: the
+// caller answers "not now", and nothing that was kept is lost. What is written between dk_store_begin and
+// dk_store_commit is kept as a whole, durable when commit returns DK_OK, or not at all.
+#pragma once
+
+#include "agent/base/buf.h"
+#include "agent/base/clock.h"
+#include "agent/base/error.h"
+#include "agent/base/sha256.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DK_SITE_SIZE = 128, DK_JWK_SIZE = 256, DK_STATE_SIZE = 16 };
+
+#define DK_DEVICE_PENDING  "pending"
+#define DK_DEVICE_APPROVED "approved"
+#define DK_DEVICE_REVOKED  "revoked"
+
+struct dk_store;
+
+// Opens "sqlite:PATH", making it when it is missing. Errors: USAGE (another kind of store), DATA (not a collector's
+// database, or one of a newer version), and as above.
+enum dk_err dk_store_open(const char *url, struct dk_store **out, struct dk_fault *fault);
+void dk_store_free(struct dk_store *store);
+DK_DEFINE_FREE(store, struct dk_store, dk_store_free)
+
+enum dk_err dk_store_begin(struct dk_store *store, struct dk_fault *fault);
+enum dk_err dk_store_commit(struct dk_store *store, struct dk_fault *fault);
+// Forgets what was written since dk_store_begin. Outside of a transaction it does nothing.
+void dk_store_rollback(struct dk_store *store);
+
+// Writes something, durably, to see whether that works.
+enum dk_err dk_store_check(struct dk_store *store, struct dk_wall now, struct dk_fault *fault);
+
+struct dk_device {
+    char id[DK_SHA256_TEXT_SIZE]; // thumbprint of its key
+    char state[DK_STATE_SIZE];    // one of DK_DEVICE_…
+    char jwk[DK_JWK_SIZE];
+    char site_code[DK_SITE_SIZE], site_name[DK_SITE_SIZE];
+    struct dk_wall enrolled; // the first time
+};
+
+// Errors: NO_INPUT (no such device).
+enum dk_err dk_store_device(struct dk_store *store, const char *id, struct dk_device *out, struct dk_fault *fault);
+// Adds the device or writes over its state and site.
+enum dk_err dk_store_put_device(struct dk_store *store, const struct dk_device *device, struct dk_fault *fault);
+
+// A device and what the collector has of it.
+struct dk_device_summary {
+    struct dk_device device;
+    int64_t last_seq; // 0 when there is no record
+    int64_t records;
+    int64_t gaps;  // numbers up to last_seq that are missing
+    int64_t forks; // distinct records that contradict the chain kept here
+};
+typedef enum dk_err dk_store_summary_callback(void *argument, const struct dk_device_summary *summary);
+
+// Calls back for every device, oldest enrolment first; an error of the callback ends it and is returned.
+enum dk_err dk_store_devices(struct dk_store *store, dk_store_summary_callback *callback, void *argument,
+                             struct dk_fault *fault);
+
+struct dk_token {
+    char sha256[DK_SHA256_TEXT_SIZE]; // of its text, which is not kept
+    struct dk_wall expires;
+    bool approves;                     // the device it enrols needs no further approval
+    char used_by[DK_SHA256_TEXT_SIZE]; // device; "" while it is unused
+};
+
+enum dk_err dk_store_add_token(struct dk_store *store, const struct dk_token *token, struct dk_wall now,
+                               struct dk_fault *fault);
+// Errors: NO_INPUT (no such token).
+enum dk_err dk_store_token(struct dk_store *store, const char *sha256, struct dk_token *out, struct dk_fault *fault);
+enum dk_err dk_store_use_token(struct dk_store *store, const char *sha256, const char *device, struct dk_wall now,
+                               struct dk_fault *fault);
+
+// What the store holds around a place of a device's chain. Texts are "" where there is no such record.
+struct dk_neighbours {
+    char same[DK_SHA256_TEXT_SIZE];   // hash of the record with this number
+    char before[DK_SHA256_TEXT_SIZE]; // hash of the record before
+    bool has_after;
+    char after_prev[DK_SHA256_TEXT_SIZE]; // `prev` of the record after
+    int64_t last_seq;                     // of the device; 0 when there is none
+};
+
+enum dk_err dk_store_neighbours(struct dk_store *store, const char *device, int64_t seq, struct dk_neighbours *out,
+                                struct dk_fault *fault);
+
+// One record to be kept; everything is borrowed.
+struct dk_store_record {
+    const char *device;
+    int64_t seq;
+    const char *id, *sha256, *prev;
+    struct dk_wall received;
+    const char *jws;
+    size_t jws_len;
+    const char *receipt;
+};
+
+enum dk_err dk_store_add_record(struct dk_store *store, const struct dk_store_record *record,
+                                struct dk_fault *fault);
+
+// The receipt of a record that is kept. Errors: NO_INPUT.
+enum dk_err dk_store_receipt(struct dk_store *store, const char *device, int64_t seq, struct dk_buf *receipt,
+                             struct dk_fault *fault);
+
+// Appends the JWS of the first record of `device` whose number is at least `seq`, sets *found to its number.
+// Errors: NO_INPUT (no further record), DATA (beyond the buffer's maximum).
+enum dk_err dk_store_next_record(struct dk_store *store, const char *device, int64_t seq, int64_t *found,
+                                 struct dk_buf *jws, struct dk_fault *fault);
+
+// Remembers that `device` sent a record numbered `seq`, hash `other`, that contradicts the kept record numbered
+// `kept_seq`, hash `kept`. The same pair again only counts; no more than 1000 are kept of a device.
+enum dk_err dk_store_add_fork(struct dk_store *store, const char *device, int64_t seq, const char *other,
+                              int64_t kept_seq, const char *kept, struct dk_wall now, struct dk_fault *fault);
