@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/deliver/answer.h"
+
+#include "agent/base/parse.h"
+#include "agent/record/seal.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { RECEIPT_MAX_BYTES = 4096 };
+
+DK_DEFINE_FREE(json, json_t, json_decref)
+
+enum dk_meaning dk_status_meaning(int64_t status)
+{
+    switch (status) {
+    case 200:
+    case 201:
+        return DK_MEANING_STORED;
+    case 400:
+        return DK_MEANING_MALFORMED;
+    case 401:
+    case 403:
+        return DK_MEANING_FORBIDDEN;
+    case 409:
+        return DK_MEANING_FORK;
+    case 413:
+    case 429:
+        return DK_MEANING_NOT_NOW;
+    default:
+        return status >= 500 && status <= 599 ? DK_MEANING_NOT_NOW : DK_MEANING_NONSENSE;
+    }
+}
+
+bool dk_answer_read(const char *line, size_t len, struct dk_answer *out)
+{
+    dk_auto(json) json_t *json = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *status = json_object_get(json, "status"), *reason = json_object_get(json, "reason");
+    const json_t *receipt = json_object_get(json, "receipt");
+    const char *text = reason != NULL ? json_string_value(reason) : "";
+    size_t cut;
+
+    if (!json_is_integer(status) || json_integer_value(status) < 100 || json_integer_value(status) > 599 ||
+        text == NULL || !dk_text_is_clean(text, strlen(text)) || (receipt != NULL && !json_is_string(receipt)))
+        return false;
+    out->status = json_integer_value(status);
+    cut = strlen(text);
+    if (cut >= sizeof out->reason) {
+        cut = sizeof out->reason - 1;
+        while (cut > 0 && ((unsigned char)text[cut] & 0xc0) == 0x80) // not in the middle of a character
+            cut--;
+    }
+    snprintf(out->reason, sizeof out->reason, "%.*s", (int)cut, text);
+    dk_buf_free(&out->receipt);
+    return receipt == NULL ||
+           dk_buf_append(&out->receipt, json_string_value(receipt), json_string_length(receipt)) == DK_OK;
+}
+
+static bool is_text(const json_t *object, const char *name, const char *expected)
+{
+    const char *value = json_string_value(json_object_get(object, name));
+
+    return value != NULL && strcmp(value, expected) == 0;
+}
+
+enum dk_err dk_receipt_check(const struct dk_key *collector, const char *receipt, size_t len, const char *sha256,
+                             const char *device, int64_t seq, struct dk_fault *fault)
+{
+    dk_auto_buf struct dk_buf payload = dk_buf_make(RECEIPT_MAX_BYTES);
+    enum dk_err err = dk_open(collector, DK_TYP_RECEIPT, receipt, len, &payload, fault);
+
+    if (err != DK_OK)
+        return err;
+
+    dk_auto(json) json_t *json = json_loadb(dk_buf_text(&payload), payload.len, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *number = json_object_get(json, "seq");
+
+    if (!is_text(json, "schema", "dokiem.receipt/1"))
+        return dk_fail(fault, DK_ERR_DATA, "receipt", NULL, "its schema is not dokiem.receipt/1");
+    if (!is_text(json, "record_sha256", sha256) || !is_text(json, "device", device) || !json_is_integer(number) ||
+        json_integer_value(number) != seq)
+        return dk_fail(fault, DK_ERR_DATA, "receipt", NULL, "is about another record");
+    return DK_OK;
+}

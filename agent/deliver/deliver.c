@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/deliver/deliver.h"
+
+#include "agent/deliver/answer.h"
+#include "agent/deliver/exchange.h"
+#include "agent/record/seal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_MAX = 1000, BODY_MAX_BYTES = 1 << 20, ANSWER_BYTES_PER_RECORD = 4096, ANSWER_EXTRA_BYTES = 64 << 10 };
+
+// A record that has been put into the request.
+struct item {
+    int64_t seq;
+    char sha256[DK_SHA256_TEXT_SIZE];
+    char device[DK_SHA256_TEXT_SIZE];
+};
+
+struct delivery {
+    struct dk_journal *journal;
+    const struct dk_deliver_options *options;
+    struct dk_deliver_result *result;
+    int64_t *waiting; // owned: numbers of the records to be delivered, ascending
+    size_t count, next;
+    struct item *items; // owned: of the request under way
+    size_t item_count;
+    size_t batch; // records in the next request
+    struct dk_buf body;
+    struct dk_response response;
+    struct dk_patience patience;
+};
+
+static enum dk_err find_waiting(struct delivery *delivery, struct dk_fault *fault)
+{
+    struct dk_journal_entry *entries = NULL;
+    size_t count = 0;
+    enum dk_err err = dk_journal_list(delivery->journal, &entries, &count, fault);
+
+    if (err != DK_OK)
+        return err;
+    delivery->waiting = calloc(count + 1, sizeof *delivery->waiting);
+    for (size_t i = 0; i < count && delivery->waiting != NULL; i++)
+        if (entries[i].delivery == DK_DELIVERY_WAITING)
+            delivery->waiting[delivery->count++] = entries[i].seq;
+    free(entries);
+    return delivery->waiting != NULL ? DK_OK : dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
+}
+
+// Adds record `seq` to the request. *full is set, and nothing added, when it has no room beside the others.
+static enum dk_err add_item(struct delivery *delivery, int64_t seq, bool *full, struct dk_fault *fault)
+{
+    struct item *item = &delivery->items[delivery->item_count];
+    dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
+    enum dk_err err = dk_journal_read(delivery->journal, seq, &jws, fault);
+
+    if (err != DK_OK)
+        return err;
+    *full = delivery->item_count > 0 && delivery->body.len + jws.len + 1 > BODY_MAX_BYTES;
+    if (*full)
+        return DK_OK;
+    item->seq = seq;
+    err = dk_jws_key_id(jws.data, jws.len, DK_TYP_RECORD, item->device, fault);
+    if (err == DK_OK)
+        err = dk_sha256_text(jws.data, jws.len, item->sha256);
+    if (err == DK_OK)
+        err = dk_buf_append(&delivery->body, jws.data, jws.len);
+    if (err == DK_OK)
+        err = dk_buf_append(&delivery->body, "\n", 1);
+    if (err == DK_OK)
+        delivery->item_count++;
+    return err == DK_OK ? DK_OK : dk_fail(fault, err, "journal", NULL, "record %lld cannot be sent", (long long)seq);
+}
+
+static enum dk_err make_request(struct delivery *delivery, struct dk_fault *fault)
+{
+    bool full = false;
+    enum dk_err err = DK_OK;
+
+    dk_buf_free(&delivery->body);
+    delivery->item_count = 0;
+    while (err == DK_OK && !full && delivery->item_count < delivery->batch &&
+           delivery->next + delivery->item_count < delivery->count)
+        err = add_item(delivery, delivery->waiting[delivery->next + delivery->item_count], &full, fault);
+    return err;
+}
+
+static enum dk_err fail_meaning(const struct delivery *delivery, enum dk_meaning meaning, int64_t status,
+                                const char *reason, struct dk_fault *fault)
+{
+    const char *url = delivery->options->url;
+    const char *words = reason[0] != '\0' ? reason : "no reason given";
+    long long number = (long long)status;
+
+    switch (meaning) {
+    case DK_MEANING_FORBIDDEN:
+        return dk_fail(fault, DK_ERR_PERMISSION, url,
+                       status == 401 ? "all records are kept; enrol this device with a token from the collector's "
+                                       "operator: dokiem enrol --collector URL --token TOKEN"
+                                     : "all records are kept; ask the collector's operator to approve this device, "
+                                       "or enrol again: dokiem enrol --collector URL --token TOKEN",
+                       "the collector does not take records of this device (%lld): %s", number, words);
+    case DK_MEANING_FORK:
+        return dk_fail(fault, DK_ERR_DATA, url,
+                       "all records are kept; tell the collector's operator: a copy of this device's key or an old "
+                       "copy of its journal is in use; a new chain needs a new key",
+                       "ALARM: the chain forks at record %lld (409): %s",
+                       (long long)delivery->waiting[delivery->next], words);
+    case DK_MEANING_NOT_NOW:
+        return dk_fail(fault, DK_ERR_NOT_NOW, url, "try again later; all records are kept",
+                       "the collector cannot take records now (%lld): %s", number, words);
+    case DK_MEANING_STORED:
+    case DK_MEANING_MALFORMED:
+    case DK_MEANING_NONSENSE:
+    default:
+        return dk_fail(fault, DK_ERR_DATA, url, "all records are kept; check the collector's URL",
+                       "the collector's answer makes no sense (%lld): %s", number, words);
+    }
+}
+
+static enum dk_err keep_receipt(struct delivery *delivery, const struct item *item, const struct dk_answer *answer,
+                                struct dk_fault *fault)
+{
+    const struct dk_deliver_options *options = delivery->options;
+    struct dk_fault wrong = {0};
+    enum dk_err err = dk_receipt_check(options->collector_key, dk_buf_text(&answer->receipt), answer->receipt.len,
+                                       item->sha256, item->device, item->seq, &wrong);
+
+    if (err != DK_OK)
+        return dk_fail(fault, err, options->url,
+                       "all records are kept; if the collector has a new key: dokiem enrol --force",
+                       "the answer makes no sense: the receipt of record %lld is not good: %s",
+                       (long long)item->seq, wrong.what);
+    err = dk_journal_keep_receipt(delivery->journal, item->seq, answer->receipt.data, answer->receipt.len, fault);
+    if (err == DK_OK)
+        delivery->result->delivered++;
+    return err;
+}
+
+static enum dk_err set_aside(struct delivery *delivery, const struct item *item, const char *reason,
+                             struct dk_fault *fault)
+{
+    enum dk_err err = dk_journal_refuse(delivery->journal, item->seq,
+                                        reason[0] != '\0' ? reason : "the collector answered 400", fault);
+
+    if (err == DK_OK)
+        delivery->result->refused++;
+    return err;
+}
+
+// An answer that says nothing of single records. *again: the same records are to be sent in smaller requests.
+static enum dk_err settle_whole(struct delivery *delivery, int64_t status, const char *reason, bool *again,
+                                struct dk_fault *fault)
+{
+    enum dk_meaning meaning = dk_status_meaning(status);
+
+    if (meaning == DK_MEANING_MALFORMED && delivery->response.html)
+        meaning = DK_MEANING_NONSENSE; // a proxy speaks, not a collector
+    if (delivery->item_count > 1 && (meaning == DK_MEANING_MALFORMED || status == 413)) {
+        delivery->batch = meaning == DK_MEANING_MALFORMED ? 1 : delivery->item_count / 2;
+        *again = true;
+        return DK_OK;
+    }
+    if (meaning == DK_MEANING_MALFORMED) {
+        enum dk_err err = set_aside(delivery, &delivery->items[0], reason, fault);
+
+        delivery->next += err == DK_OK;
+        return err;
+    }
+    return fail_meaning(delivery, meaning == DK_MEANING_STORED ? DK_MEANING_NONSENSE : meaning, status, reason,
+                        fault);
+}
+
+static enum dk_err settle_one(struct delivery *delivery, const struct item *item, const struct dk_answer *answer,
+                              struct dk_fault *fault)
+{
+    enum dk_meaning meaning = dk_status_meaning(answer->status);
+    enum dk_err err;
+
+    if (meaning == DK_MEANING_STORED)
+        err = keep_receipt(delivery, item, answer, fault);
+    else if (meaning == DK_MEANING_MALFORMED)
+        err = set_aside(delivery, item, answer->reason, fault);
+    else
+        err = fail_meaning(delivery, meaning, answer->status, answer->reason, fault);
+    delivery->next += err == DK_OK;
+    return err;
+}
+
+// Goes through the answer line by line; the lines are in the order of the records.
+static enum dk_err settle(struct delivery *delivery, bool *again, struct dk_fault *fault)
+{
+    const struct dk_response *response = &delivery->response;
+    const char *at = dk_buf_text(&response->body), *end = at + response->body.len;
+    struct dk_answer answer = {.receipt = dk_buf_make(DK_JWS_MAX_BYTES)};
+    enum dk_err err = DK_OK;
+    size_t i = 0;
+
+    for (; i < delivery->item_count && at < end && err == DK_OK; i++) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+
+        if (line_end == NULL)
+            line_end = end;
+        if (!dk_answer_read(at, (size_t)(line_end - at), &answer))
+            break;
+        // One refusal for many records is about the request as a whole.
+        if (answer.status == 413) {
+            err = settle_whole(delivery, 413, answer.reason, again, fault);
+            break;
+        }
+        err = settle_one(delivery, &delivery->items[i], &answer, fault);
+        at = line_end == end ? end : line_end + 1;
+    }
+    dk_buf_free(&answer.receipt);
+    if (err != DK_OK || *again || i == delivery->item_count)
+        return err;
+    if (i == 0)
+        return settle_whole(delivery, response->status, "", again, fault);
+    return fail_meaning(delivery, DK_MEANING_NONSENSE, response->status, "it does not speak of all records", fault);
+}
+
+static enum dk_err send_one_request(struct delivery *delivery, struct dk_fault *fault)
+{
+    bool again = false;
+    enum dk_err err = make_request(delivery, fault);
+
+    if (err == DK_OK)
+        err = dk_exchange(delivery->options, "/v1/records", delivery->body.data, delivery->body.len,
+                          &delivery->response, fault);
+    if (err == DK_OK)
+        err = settle(delivery, &again, fault);
+    return err;
+}
+
+static enum dk_err deliver_all(struct delivery *delivery, struct dk_fault *fault)
+{
+    while (delivery->next < delivery->count) {
+        struct dk_fault attempt = {0};
+        enum dk_err err = send_one_request(delivery, &attempt);
+
+        delivery->result->retry_after_ns = err == DK_ERR_NOT_NOW ? delivery->response.retry_after_ns : 0;
+        if (err == DK_OK)
+            continue;
+
+        enum dk_err interrupted = DK_OK;
+
+        if (err != DK_ERR_NOT_NOW || delivery->response.pointless ||
+            !dk_wait_to_retry(delivery->options, &delivery->patience, delivery->response.retry_after_ns,
+                              &interrupted))
+            return dk_fail(fault, err, attempt.where, attempt.todo, "%s", attempt.what);
+        if (interrupted != DK_OK)
+            return dk_fail(fault, interrupted, delivery->options->url, NULL, "interrupted; all records are kept");
+    }
+    return DK_OK;
+}
+
+enum dk_err dk_deliver(struct dk_journal *journal, const struct dk_deliver_options *options,
+                       struct dk_deliver_result *out, struct dk_fault *fault)
+{
+    size_t batch = options->batch < 1 ? 1 : options->batch > BATCH_MAX ? BATCH_MAX : (size_t)options->batch;
+    struct delivery delivery = {
+        .journal = journal,
+        .options = options,
+        .result = out,
+        .items = calloc(batch, sizeof *delivery.items),
+        .batch = batch,
+        .body = dk_buf_make(DK_JWS_MAX_BYTES + 1),
+        .response = {.body = dk_buf_make(ANSWER_EXTRA_BYTES + batch * ANSWER_BYTES_PER_RECORD)},
+        .patience = {DK_TRIES},
+    };
+
+    *out = (struct dk_deliver_result){0};
+
+    enum dk_err err = delivery.items == NULL ? dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory")
+                                             : find_waiting(&delivery, fault);
+
+    if (err == DK_OK)
+        err = deliver_all(&delivery, fault);
+    out->waiting = (int64_t)(delivery.count - delivery.next);
+    free(delivery.waiting);
+    free(delivery.items);
+    dk_buf_free(&delivery.body);
+    dk_buf_free(&delivery.response.body);
+    return err;
+}

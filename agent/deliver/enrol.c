@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/deliver/deliver.h"
+
+#include "agent/base/clock.h"
+#include "agent/deliver/answer.h"
+#include "agent/deliver/exchange.h"
+#include "agent/record/seal.h"
+
+#include <jansson.h>
+#include <string.h>
+
+enum { ENROL_MAX_BYTES = 16 << 10 };
+
+DK_DEFINE_FREE(json, json_t, json_decref)
+
+static enum dk_err make_enrolment(const struct dk_deliver_options *options, const struct dk_key *device,
+                                  const char *token, const char *site_code, const char *site_name,
+                                  struct dk_buf *jws, struct dk_fault *fault)
+{
+    char now[DK_RFC3339_SIZE];
+    dk_auto_buf struct dk_buf jwk = dk_buf_make(ENROL_MAX_BYTES);
+    enum dk_err err = dk_key_public_jwk(device, &jwk);
+
+    if (err != DK_OK)
+        return dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
+    dk_wall_rfc3339(dk_wall_now(), now);
+
+    dk_auto(json) json_t *json =
+        json_pack("{s:s, s:o, s:s, s:{s:s, s:s}, s:{s:s, s:s}, s:s}", "schema", "dokiem.enrol/1", "jwk",
+                  json_loads(dk_buf_text(&jwk), 0, NULL), "token", token, "site", "code", site_code, "name",
+                  site_name, "device", "id", dk_key_id(device), "software", options->user_agent, "time", now);
+    char *payload = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+
+    err = payload == NULL ? dk_fail(fault, DK_ERR_USAGE, "token or site", NULL, "is not UTF-8 text")
+                          : dk_seal(device, DK_TYP_ENROL, payload, strlen(payload), jws, fault);
+    free(payload);
+    return err;
+}
+
+static enum dk_err fail_refused(const struct dk_deliver_options *options, const struct dk_response *response,
+                                struct dk_fault *fault)
+{
+    struct dk_answer answer = {.receipt = dk_buf_make(ENROL_MAX_BYTES)};
+    const char *words = "no reason given";
+
+    if (dk_answer_read(dk_buf_text(&response->body), response->body.len, &answer) && answer.reason[0] != '\0')
+        words = answer.reason;
+    dk_buf_free(&answer.receipt);
+    switch (dk_status_meaning(response->status)) {
+    case DK_MEANING_FORBIDDEN:
+        return dk_fail(fault, DK_ERR_PERMISSION, options->url,
+                       "ask the collector's operator for a new token (dokiem-collector token)",
+                       "the collector refuses the enrolment (%ld): %s", response->status, words);
+    case DK_MEANING_NOT_NOW:
+        return dk_fail(fault, DK_ERR_NOT_NOW, options->url, "try again later, with the same token",
+                       "the collector cannot enrol now (%ld): %s", response->status, words);
+    case DK_MEANING_MALFORMED:
+        return dk_fail(fault, DK_ERR_DATA, options->url, "check [site] and the versions of both programs",
+                       "the collector calls the enrolment malformed: %s", words);
+    case DK_MEANING_STORED:
+    case DK_MEANING_FORK:
+    case DK_MEANING_NONSENSE:
+    default:
+        return dk_fail(fault, DK_ERR_DATA, options->url, "check the collector's URL",
+                       "the answer makes no sense (%ld): %s", response->status, words);
+    }
+}
+
+static enum dk_err read_answer(const struct dk_deliver_options *options, const struct dk_response *response,
+                               const char *id, struct dk_buf *collector_jwk, bool *approved,
+                               struct dk_fault *fault)
+{
+    if (dk_status_meaning(response->status) != DK_MEANING_STORED)
+        return fail_refused(options, response, fault);
+
+    dk_auto(json) json_t *json =
+        json_loadb(dk_buf_text(&response->body), response->body.len, JSON_REJECT_DUPLICATES, NULL);
+    const char *said_id = json_string_value(json_object_get(json, "id"));
+    const char *state = json_string_value(json_object_get(json, "state"));
+    char *jwk = json_dumps(json_object_get(json, "collector"), JSON_COMPACT);
+    dk_auto(key) struct dk_key *key = NULL;
+    bool good = said_id != NULL && strcmp(said_id, id) == 0 && state != NULL &&
+                (strcmp(state, "pending") == 0 || strcmp(state, "approved") == 0) && jwk != NULL &&
+                dk_key_read_public(options->url, jwk, strlen(jwk), &key, NULL) == DK_OK;
+
+    free(jwk);
+    if (!good)
+        return dk_fail(fault, DK_ERR_DATA, options->url, "check the collector's URL",
+                       "the answer makes no sense: it must hold this device's id, a state and the collector's key");
+    *approved = strcmp(state, "approved") == 0;
+
+    enum dk_err err = dk_key_public_jwk(key, collector_jwk);
+
+    return err == DK_OK ? DK_OK : dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
+}
+
+enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_key *device, const char *token,
+                     const char *site_code, const char *site_name, struct dk_buf *collector_jwk, bool *approved,
+                     struct dk_fault *fault)
+{
+    dk_auto_buf struct dk_buf jws = dk_buf_make(ENROL_MAX_BYTES);
+    struct dk_response response = {.body = dk_buf_make(ENROL_MAX_BYTES)};
+    struct dk_patience patience = {DK_TRIES};
+    enum dk_err err = make_enrolment(options, device, token, site_code, site_name, &jws, fault);
+    bool again = err == DK_OK;
+
+    while (again) {
+        struct dk_fault attempt = {0};
+        enum dk_err interrupted = DK_OK;
+
+        err = dk_exchange(options, "/v1/devices", jws.data, jws.len, &response, &attempt);
+        if (err == DK_OK)
+            err = read_answer(options, &response, dk_key_id(device), collector_jwk, approved, &attempt);
+        again = err == DK_ERR_NOT_NOW && !response.pointless &&
+                dk_wait_to_retry(options, &patience, response.retry_after_ns, &interrupted);
+        if (again && interrupted != DK_OK) {
+            err = dk_fail(fault, interrupted, options->url, NULL, "interrupted");
+            again = false;
+        } else if (!again && err != DK_OK) {
+            err = dk_fail(fault, err, attempt.where, attempt.todo, "%s", attempt.what);
+        }
+    }
+    dk_buf_free(&response.body);
+    return err;
+}
