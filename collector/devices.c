@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 DK_DEFINE_FREE(json, json_t, json_decref)

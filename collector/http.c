@@ -267,15 +267,17 @@ static bool is_jose(const char *type)
            strchr("; \t", type[sizeof jose - 1]) != NULL;
 }
 
-static void fail(struct request *request, unsigned status, const char *reason)
+static unsigned fail(struct request *request, unsigned status, const char *reason)
 {
     request->status = status;
     request->reason = reason;
+    return status;
 }
 
-// Looks at the request line and headers. *length is what the client says of the body, 0 when it says nothing.
-static void begin(struct dk_http *http, struct MHD_Connection *mhd, const char *path, const char *method,
-                  struct request *request, int64_t *length)
+// Looks at the request line and headers; 0 when all is well, else the status of the answer. *length is what the
+// client says of the body, 0 when it says nothing.
+static unsigned begin(struct dk_http *http, struct MHD_Connection *mhd, const char *path, const char *method,
+                      struct request *request, int64_t *length)
 {
     const char *said = header(mhd, MHD_HTTP_HEADER_CONTENT_LENGTH);
     struct in6_addr address = client_address(mhd);
@@ -311,6 +313,7 @@ static void begin(struct dk_http *http, struct MHD_Connection *mhd, const char *
     if (request->route->body_max_bytes > 0 && *length > (int64_t)request->route->body_max_bytes)
         return fail(request, 413, "the request is too long");
     request->body = dk_buf_make(request->route->body_max_bytes);
+    return 0;
 }
 
 static enum MHD_Result answer(struct MHD_Connection *mhd, struct request *request, struct MHD_Response *response)
@@ -339,9 +342,9 @@ static enum MHD_Result take_body(struct dk_http *http, struct request *request, 
 {
     if (request->status == 0 && request->route->body_max_bytes > 0) {
         if (http->counters.bytes_held + (int64_t)len > HELD_MAX_BYTES)
-            fail(request, 503, "too much is coming in at once");
+            (void)fail(request, 503, "too much is coming in at once");
         else if (dk_buf_append(&request->body, data, len) != DK_OK)
-            fail(request, 413, "the request is too long");
+            (void)fail(request, 413, "the request is too long");
         else {
             http->counters.bytes_held += (int64_t)len;
             return MHD_YES;
@@ -368,9 +371,8 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *mhd, co
             return MHD_NO;
         *state = request;
         http->counters.requests++;
-        begin(http, mhd, url, method, request, &length);
         // A client that waits for "100 Continue", or has much too much, is answered before it sends.
-        if (request->status != 0 && (length > SKIP_MAX_BYTES || header(mhd, MHD_HTTP_HEADER_EXPECT) != NULL))
+        if (begin(http, mhd, url, method, request, &length) != 0 && (length > SKIP_MAX_BYTES || header(mhd, MHD_HTTP_HEADER_EXPECT) != NULL))
             return answer(mhd, request, refuse(request, request->status, request->reason));
         return MHD_YES;
     }

@@ -6,7 +6,11 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { REASON_SIZE = DK_FAULT_WHERE_SIZE + DK_FAULT_WHAT_SIZE };
 
 struct intake {
     struct dk_store *store;
@@ -22,8 +26,8 @@ struct entry {
     char sha256[DK_SHA256_TEXT_SIZE];
     struct dk_record_head head;
     unsigned status;
-    const char *reason;
-    struct dk_fault fault; // may hold the text of `reason`
+    char reason[REASON_SIZE];
+    struct dk_fault fault;
     struct dk_buf receipt;
 };
 
@@ -66,7 +70,15 @@ enum dk_err dk_answer_refusal(unsigned status, const char *reason, struct dk_buf
 static enum dk_err refuse(struct entry *entry, unsigned status, const char *reason)
 {
     entry->status = status;
-    entry->reason = reason;
+    snprintf(entry->reason, sizeof entry->reason, "%s", reason);
+    return DK_OK;
+}
+
+static enum dk_err refuse_for_fault(struct entry *entry, unsigned status)
+{
+    entry->status = status;
+    snprintf(entry->reason, sizeof entry->reason, "%s%s%s", entry->fault.where,
+             entry->fault.where[0] != '\0' ? ": " : "", entry->fault.what);
     return DK_OK;
 }
 
@@ -155,7 +167,7 @@ static enum dk_err check_signature(struct intake *intake, struct entry *entry, s
     enum dk_err err = dk_jws_key_id(entry->jws, entry->len, DK_TYP_RECORD, kid, &entry->fault);
 
     if (err != DK_OK)
-        return err == DK_ERR_DATA ? refuse(entry, 400, entry->fault.what) : err;
+        return err == DK_ERR_DATA ? refuse_for_fault(entry, 400) : err;
     err = dk_store_device(intake->store, kid, device, &entry->fault);
     if (err == DK_ERR_NO_INPUT)
         return refuse(entry, 401, "the device is not enrolled here");
@@ -165,7 +177,7 @@ static enum dk_err check_signature(struct intake *intake, struct entry *entry, s
         return err == DK_ERR_DATA ? DK_ERR_IO : err; // the store is damaged: no fault of the device
     err = dk_open(key, DK_TYP_RECORD, entry->jws, entry->len, payload, &entry->fault);
     if (err == DK_ERR_DATA)
-        return refuse(entry, 401, entry->fault.what);
+        return refuse_for_fault(entry, 401);
     return err;
 }
 
@@ -188,11 +200,9 @@ static enum dk_err take(struct intake *intake, struct entry *entry)
         return refuse(entry, 403, "the device is revoked");
     err = dk_record_read_head(dk_buf_text(&payload), payload.len, &entry->head, &entry->fault);
     if (err != DK_OK)
-        return err == DK_ERR_DATA ? refuse(entry, 400, entry->fault.what) : err;
+        return err == DK_ERR_DATA ? refuse_for_fault(entry, 400) : err;
     if (strcmp(entry->head.device_id, device.id) != 0)
         return refuse(entry, 400, "device.id is not the key that signed the record");
-    if ((entry->head.seq == 1) != (entry->head.prev[0] == '\0'))
-        return refuse(entry, 400, "prev must be null in the first record and only there");
     err = dk_sha256_text(entry->jws, entry->len, entry->sha256);
     return err == DK_OK ? place(intake, entry) : err;
 }

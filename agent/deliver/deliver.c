@@ -188,6 +188,16 @@ static enum dk_err settle_one(struct delivery *delivery, const struct item *item
     return err;
 }
 
+// One refusal in answer to many records is about the request as a whole.
+static bool is_about_whole(const struct delivery *delivery, const struct dk_answer *answer)
+{
+    const struct dk_buf *body = &delivery->response.body;
+    const char *line_end = memchr(dk_buf_text(body), '\n', body->len);
+    bool only_line = line_end == NULL || line_end == body->data + body->len - 1;
+
+    return answer->status == 413 || (answer->status == 400 && only_line && delivery->item_count > 1);
+}
+
 // Goes through the answer line by line; the lines are in the order of the records.
 static enum dk_err settle(struct delivery *delivery, bool *again, struct dk_fault *fault)
 {
@@ -204,9 +214,8 @@ static enum dk_err settle(struct delivery *delivery, bool *again, struct dk_faul
             line_end = end;
         if (!dk_answer_read(at, (size_t)(line_end - at), &answer))
             break;
-        // One refusal for many records is about the request as a whole.
-        if (answer.status == 413) {
-            err = settle_whole(delivery, 413, answer.reason, again, fault);
+        if (is_about_whole(delivery, &answer)) {
+            err = settle_whole(delivery, answer.status, answer.reason, again, fault);
             break;
         }
         err = settle_one(delivery, &delivery->items[i], &answer, fault);

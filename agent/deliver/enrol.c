@@ -7,6 +7,7 @@
 #include "agent/record/seal.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ENROL_MAX_BYTES = 16 << 10 };
