@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/devices.h"
 
-#include "agent/base/base64url.h"
-#include "agent/base/parse.h"
-#include "agent/record/seal.h"
-#include "collector/records.h"
-
 #include <jansson.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "agent/base/base64url.h"
+#include "agent/base/parse.h"
+#include "agent/record/seal.h"
+#include "collector/records.h"
 
 DK_DEFINE_FREE(json, json_t, json_decref)
 
@@ -48,7 +48,8 @@ static unsigned refuse(unsigned status, const char *reason, struct dk_buf *answe
     return dk_answer_refusal(status, reason, answer) == DK_OK ? status : 503;
 }
 
-static unsigned not_now(struct dk_store *store, enum dk_err err, struct dk_buf *answer, struct dk_fault *fault)
+static unsigned not_now(struct dk_store *store, enum dk_err err, struct dk_buf *answer,
+                        struct dk_fault *fault)
 {
     (void)dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
     dk_store_rollback(store);
@@ -67,7 +68,8 @@ static bool copy_member(const json_t *object, const char *name, char *out, size_
     return true;
 }
 
-// The key is inside the payload that it signs, so the payload is read once, unverified, for nothing but the key.
+// The key is inside the payload that it signs, so the payload is read once, unverified, for nothing but the
+// key.
 static enum dk_err read_key(const char *jws, size_t len, struct dk_key **out, struct dk_fault *fault)
 {
     const char *payload = memchr(jws, '.', len);
@@ -79,8 +81,9 @@ static enum dk_err read_key(const char *jws, size_t len, struct dk_key **out, st
 
     dk_auto(json) json_t *json = json_loadb(dk_buf_text(&bytes), bytes.len, JSON_REJECT_DUPLICATES, NULL);
     char *jwk = json_dumps(json_object_get(json, "jwk"), JSON_COMPACT);
-    enum dk_err err = jwk == NULL ? dk_fail(fault, DK_ERR_DATA, NULL, NULL, "there is no jwk in the enrolment")
-                                  : dk_key_read_public("jwk", jwk, strlen(jwk), out, fault);
+    enum dk_err err = jwk == NULL
+                          ? dk_fail(fault, DK_ERR_DATA, NULL, NULL, "there is no jwk in the enrolment")
+                          : dk_key_read_public("jwk", jwk, strlen(jwk), out, fault);
 
     free(jwk);
     return err;
@@ -132,8 +135,8 @@ static unsigned answer_state(const struct dk_device *device, const struct dk_key
 
     // Neither text needs escaping: a thumbprint, a word of ours, and a JWK of base64url.
     if (dk_key_public_jwk(collector, &jwk) != DK_OK ||
-        dk_buf_printf(answer, "{\"id\":\"%s\",\"state\":\"%s\",\"collector\":%s}\n", device->id, device->state,
-                      dk_buf_text(&jwk)) != DK_OK)
+        dk_buf_printf(answer, "{\"id\":\"%s\",\"state\":\"%s\",\"collector\":%s}\n", device->id,
+                      device->state, dk_buf_text(&jwk)) != DK_OK)
         return 503;
     return status;
 }
@@ -216,7 +219,8 @@ unsigned dk_devices_enrol(struct dk_store *store, const struct dk_key *collector
     return answer_state(&device, collector, status, answer);
 }
 
-enum dk_err dk_device_set_state(struct dk_store *store, const char *id, const char *state, struct dk_fault *fault)
+enum dk_err dk_device_set_state(struct dk_store *store, const char *id, const char *state,
+                                struct dk_fault *fault)
 {
     struct dk_device device = {0};
     enum dk_err err = dk_store_begin(store, fault);
@@ -230,7 +234,8 @@ enum dk_err dk_device_set_state(struct dk_store *store, const char *id, const ch
     if (err == DK_OK)
         err = dk_store_commit(store, fault);
     if (err == DK_ERR_NO_INPUT)
-        err = dk_fail(fault, err, id, "list them with: dokiem-collector devices", "is no device of this collector");
+        err = dk_fail(fault, err, id, "list them with: dokiem-collector devices",
+                      "is no device of this collector");
     dk_store_rollback(store);
     return err;
 }

@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/http.h"
 
-#include "collector/devices.h"
-#include "collector/limit.h"
-#include "collector/listen.h"
-#include "collector/read.h"
-#include "collector/records.h"
-
-#include "agent/base/parse.h"
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
@@ -20,13 +12,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/base/parse.h"
+#include "collector/devices.h"
+#include "collector/limit.h"
+#include "collector/listen.h"
+#include "collector/read.h"
+#include "collector/records.h"
+
 enum {
     CONNECTIONS_MAX = 512,
     CONNECTIONS_PER_ADDRESS_MAX = 64,
-    CONNECTION_MEMORY_BYTES = 32 << 10,  // request line, headers and one block of body
-    HELD_MAX_BYTES = 64 << 20,           // bodies of all requests that are still coming in
-    SKIP_MAX_BYTES = 16 << 20,           // of a body that will not be used: read so that the answer gets through
-    RETRY_AFTER_S = 30,                  // what 503 asks for
+    CONNECTION_MEMORY_BYTES = 32 << 10, // request line, headers and one block of body
+    HELD_MAX_BYTES = 64 << 20,          // bodies of all requests that are still coming in
+    SKIP_MAX_BYTES = 16 << 20, // of a body that will not be used: read so that the answer gets through
+    RETRY_AFTER_S = 30,        // what 503 asks for
 };
 
 // One TCP connection. A request must be complete, and its answer taken, within the timeout from `since`.
@@ -37,8 +36,8 @@ struct connection {
 };
 
 struct dk_http {
-    struct dk_store *store;    // borrowed
-    const struct dk_key *key;  // borrowed
+    struct dk_store *store;   // borrowed
+    const struct dk_key *key; // borrowed
     struct dk_http_options options;
     struct MHD_Daemon *daemon; // owned
     struct dk_limit *limit;    // owned
@@ -58,7 +57,8 @@ struct request {
     size_t skipped; // bytes of a body that will not be used
 };
 
-typedef struct MHD_Response *handler(struct dk_http *http, struct MHD_Connection *mhd, struct request *request);
+typedef struct MHD_Response *handler(struct dk_http *http, struct MHD_Connection *mhd,
+                                     struct request *request);
 
 struct route {
     const char *method, *path;
@@ -95,7 +95,8 @@ static void say_fault(const struct dk_http *http, const struct dk_fault *fault)
         http->options.say(fault);
 }
 
-static struct MHD_Response *post_records(struct dk_http *http, struct MHD_Connection *mhd, struct request *request)
+static struct MHD_Response *post_records(struct dk_http *http, struct MHD_Connection *mhd,
+                                         struct request *request)
 {
     dk_auto_buf struct dk_buf answer = dk_buf_make(DK_ANSWER_MAX_BYTES);
     struct dk_fault fault = {0};
@@ -113,7 +114,8 @@ static struct MHD_Response *post_records(struct dk_http *http, struct MHD_Connec
     return dk_read_text("application/x-ndjson", dk_buf_text(&answer), answer.len);
 }
 
-static struct MHD_Response *post_devices(struct dk_http *http, struct MHD_Connection *mhd, struct request *request)
+static struct MHD_Response *post_devices(struct dk_http *http, struct MHD_Connection *mhd,
+                                         struct request *request)
 {
     dk_auto_buf struct dk_buf answer = dk_buf_make(DK_ENROL_MAX_BYTES);
     struct dk_fault fault = {0};
@@ -139,7 +141,8 @@ static bool number_argument(struct MHD_Connection *mhd, const char *name, int64_
     return text == NULL || dk_parse_i64(text, 1, INT64_MAX - 1, out);
 }
 
-static struct MHD_Response *get_records(struct dk_http *http, struct MHD_Connection *mhd, struct request *request)
+static struct MHD_Response *get_records(struct dk_http *http, struct MHD_Connection *mhd,
+                                        struct request *request)
 {
     const char *device = MHD_lookup_connection_value(mhd, MHD_GET_ARGUMENT_KIND, "device");
     int64_t since, limit;
@@ -151,19 +154,22 @@ static struct MHD_Response *get_records(struct dk_http *http, struct MHD_Connect
     return dk_read_records(http->store, device, since, limit, &connection_of(mhd)->since, &request->status);
 }
 
-static struct MHD_Response *get_devices(struct dk_http *http, struct MHD_Connection *mhd, struct request *request)
+static struct MHD_Response *get_devices(struct dk_http *http, struct MHD_Connection *mhd,
+                                        struct request *request)
 {
     (void)mhd;
     return dk_read_devices(http->store, &request->status);
 }
 
-static struct MHD_Response *get_metrics(struct dk_http *http, struct MHD_Connection *mhd, struct request *request)
+static struct MHD_Response *get_metrics(struct dk_http *http, struct MHD_Connection *mhd,
+                                        struct request *request)
 {
     (void)mhd;
     return dk_read_metrics(&http->counters, &request->status);
 }
 
-static struct MHD_Response *get_health(struct dk_http *http, struct MHD_Connection *mhd, struct request *request)
+static struct MHD_Response *get_health(struct dk_http *http, struct MHD_Connection *mhd,
+                                       struct request *request)
 {
     struct dk_mono now = dk_mono_now();
 
@@ -214,7 +220,8 @@ static struct in6_addr map_v4(const void *v4)
 // The client's address: the peer's, or what a proxy on this machine says it is (the last of X-Forwarded-For).
 static struct in6_addr client_address(struct MHD_Connection *mhd)
 {
-    const struct sockaddr *peer = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    const struct sockaddr *peer =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
     struct in6_addr address = IN6ADDR_ANY_INIT;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
@@ -274,8 +281,8 @@ static unsigned fail(struct request *request, unsigned status, const char *reaso
     return status;
 }
 
-// Looks at the request line and headers; 0 when all is well, else the status of the answer. *length is what the
-// client says of the body, 0 when it says nothing.
+// Looks at the request line and headers; 0 when all is well, else the status of the answer. *length is what
+// the client says of the body, 0 when it says nothing.
 static unsigned begin(struct dk_http *http, struct MHD_Connection *mhd, const char *path, const char *method,
                       struct request *request, int64_t *length)
 {
@@ -316,7 +323,8 @@ static unsigned begin(struct dk_http *http, struct MHD_Connection *mhd, const ch
     return 0;
 }
 
-static enum MHD_Result answer(struct MHD_Connection *mhd, struct request *request, struct MHD_Response *response)
+static enum MHD_Result answer(struct MHD_Connection *mhd, struct request *request,
+                              struct MHD_Response *response)
 {
     char seconds[24];
 
@@ -356,8 +364,9 @@ static enum MHD_Result take_body(struct dk_http *http, struct request *request, 
     return request->skipped <= SKIP_MAX_BYTES ? MHD_YES : MHD_NO;
 }
 
-static enum MHD_Result on_request(void *argument, struct MHD_Connection *mhd, const char *url, const char *method,
-                                  const char *version, const char *data, size_t *len, void **state)
+static enum MHD_Result on_request(void *argument, struct MHD_Connection *mhd, const char *url,
+                                  const char *method, const char *version, const char *data, size_t *len,
+                                  void **state)
 {
     struct dk_http *http = argument;
     struct request *request = *state;
@@ -372,7 +381,8 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *mhd, co
         *state = request;
         http->counters.requests++;
         // A client that waits for "100 Continue", or has much too much, is answered before it sends.
-        if (begin(http, mhd, url, method, request, &length) != 0 && (length > SKIP_MAX_BYTES || header(mhd, MHD_HTTP_HEADER_EXPECT) != NULL))
+        if (begin(http, mhd, url, method, request, &length) != 0 &&
+            (length > SKIP_MAX_BYTES || header(mhd, MHD_HTTP_HEADER_EXPECT) != NULL))
             return answer(mhd, request, refuse(request, request->status, request->reason));
         return MHD_YES;
     }
@@ -439,8 +449,8 @@ static void sweep(const struct dk_http *http, struct dk_mono now)
                            SHUT_RDWR);
 }
 
-enum dk_err dk_http_open(const struct dk_http_options *options, struct dk_store *store, const struct dk_key *key,
-                         struct dk_http **out, struct dk_fault *fault)
+enum dk_err dk_http_open(const struct dk_http_options *options, struct dk_store *store,
+                         const struct dk_key *key, struct dk_http **out, struct dk_fault *fault)
 {
     dk_auto(http) struct dk_http *http = calloc(1, sizeof *http);
     int fd = -1;

@@ -7,7 +7,8 @@
 
 enum { SETS = 1024, WAYS = 4 };
 
-// The moment at which all that the address asked for would have come in evenly (the "generic cell rate algorithm").
+// The moment at which all that the address asked for would have come in evenly (the "generic cell rate
+// algorithm").
 struct place {
     struct in6_addr address;
     int64_t even_ns;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/listen.h"
 
-#include "agent/base/parse.h"
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "agent/base/parse.h"
 
 union address {
     struct sockaddr any;
@@ -57,7 +57,8 @@ static void show(const union address *address, char shown[static DK_LISTEN_TEXT_
     }
 }
 
-enum dk_err dk_listen(const char *text, int *fd, char shown[static DK_LISTEN_TEXT_SIZE], struct dk_fault *fault)
+enum dk_err dk_listen(const char *text, int *fd, char shown[static DK_LISTEN_TEXT_SIZE],
+                      struct dk_fault *fault)
 {
     union address address;
     socklen_t len;

@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // dokiem-collector: receives the records of devices, verifies and stores them, gives receipts.
-#include "agent/base/clock.h"
-#include "agent/base/file.h"
-#include "agent/base/parse.h"
-#include "agent/record/key.h"
-#include "collector/devices.h"
-#include "collector/http.h"
-#include "collector/store.h"
-
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -17,6 +9,14 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/base/parse.h"
+#include "agent/record/key.h"
+#include "collector/devices.h"
+#include "collector/http.h"
+#include "collector/store.h"
 
 struct arguments {
     const char *listen, *store, *key, *read_token_file;
@@ -50,8 +50,8 @@ static const char usage[] =
 
 static int fail(const struct dk_fault *fault)
 {
-    fprintf(stderr, "dokiem-collector: %s%s%s%s%s\n", fault->where, fault->where[0] != '\0' ? ": " : "", fault->what,
-            fault->todo[0] != '\0' ? "; " : "", fault->todo);
+    fprintf(stderr, "dokiem-collector: %s%s%s%s%s\n", fault->where, fault->where[0] != '\0' ? ": " : "",
+            fault->what, fault->todo[0] != '\0' ? "; " : "", fault->todo);
     return dk_err_exit_status(fault->err);
 }
 
@@ -80,7 +80,8 @@ static enum dk_err read_time(const char *option, const char *text, int64_t *out_
         }
     }
     return dk_fail(fault, DK_ERR_USAGE, option, NULL,
-                   "'%s' is not allowed; allowed: a number and s, m, h or d, from 1s to 366d, as in 24h", text);
+                   "'%s' is not allowed; allowed: a number and s, m, h or d, from 1s to 366d, as in 24h",
+                   text);
 }
 
 static enum dk_err read_option(int option, struct arguments *out, struct dk_fault *fault)
@@ -101,8 +102,8 @@ static enum dk_err read_option(int option, struct arguments *out, struct dk_faul
     case 'R':
         return dk_parse_i64(optarg, 0, 1000000, &out->rate)
                    ? DK_OK
-                   : dk_fail(fault, DK_ERR_USAGE, "--rate", NULL, "'%s' is not allowed; allowed: 0 to 1000000",
-                             optarg);
+                   : dk_fail(fault, DK_ERR_USAGE, "--rate", NULL,
+                             "'%s' is not allowed; allowed: 0 to 1000000", optarg);
     case 't':
         return read_time("--timeout", optarg, &out->timeout_ns, fault);
     case 'e':
@@ -122,11 +123,16 @@ static enum dk_err read_option(int option, struct arguments *out, struct dk_faul
 static enum dk_err read_arguments(int argc, char **argv, struct arguments *out, struct dk_fault *fault)
 {
     static const struct option options[] = {
-        {"listen", required_argument, NULL, 'l'},  {"store", required_argument, NULL, 's'},
-        {"key", required_argument, NULL, 'k'},     {"read-token", required_argument, NULL, 'r'},
-        {"rate", required_argument, NULL, 'R'},    {"timeout", required_argument, NULL, 't'},
-        {"expires", required_argument, NULL, 'e'}, {"approve", no_argument, NULL, 'a'},
-        {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, 'v'},
+        {"listen", required_argument, NULL, 'l'},
+        {"store", required_argument, NULL, 's'},
+        {"key", required_argument, NULL, 'k'},
+        {"read-token", required_argument, NULL, 'r'},
+        {"rate", required_argument, NULL, 'R'},
+        {"timeout", required_argument, NULL, 't'},
+        {"expires", required_argument, NULL, 'e'},
+        {"approve", no_argument, NULL, 'a'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
 
@@ -148,7 +154,8 @@ static enum dk_err read_arguments(int argc, char **argv, struct arguments *out, 
     if (optind < argc)
         out->operand = argv[optind++];
     if (optind < argc)
-        return dk_fail(fault, DK_ERR_USAGE, argv[optind], "see: dokiem-collector --help", "is one word too many");
+        return dk_fail(fault, DK_ERR_USAGE, argv[optind], "see: dokiem-collector --help",
+                       "is one word too many");
     return DK_OK;
 }
 
@@ -158,7 +165,8 @@ static enum dk_err need(const char *option, const char *value, struct dk_fault *
                          : dk_fail(fault, DK_ERR_USAGE, option, "see: dokiem-collector --help", "is missing");
 }
 
-static enum dk_err open_store(const struct arguments *arguments, struct dk_store **store, struct dk_fault *fault)
+static enum dk_err open_store(const struct arguments *arguments, struct dk_store **store,
+                              struct dk_fault *fault)
 {
     enum dk_err err = need("--store", arguments->store, fault);
 
@@ -221,8 +229,8 @@ static enum dk_err list_devices(const struct arguments *arguments, struct dk_fau
 
     if (err != DK_OK)
         return err;
-    printf("%-43s  %-8s  %-24s  %8s  %8s  %6s  %6s  %s\n", "DEVICE", "STATE", "ENROLLED", "LAST_SEQ", "RECORDS",
-           "GAPS", "FORKS", "SITE");
+    printf("%-43s  %-8s  %-24s  %8s  %8s  %6s  %6s  %s\n", "DEVICE", "STATE", "ENROLLED", "LAST_SEQ",
+           "RECORDS", "GAPS", "FORKS", "SITE");
     return dk_store_devices(store, print_device, NULL, fault);
 }
 
@@ -240,7 +248,8 @@ static enum dk_err read_token_file(const char *path, struct dk_buf *out, struct 
 {
     enum dk_err err = dk_file_read(path, out, fault);
 
-    while (err == DK_OK && out->len > 0 && (out->data[out->len - 1] == '\n' || out->data[out->len - 1] == '\r'))
+    while (err == DK_OK && out->len > 0 &&
+           (out->data[out->len - 1] == '\n' || out->data[out->len - 1] == '\r'))
         out->data[--out->len] = '\0';
     if (err == DK_OK && (out->len < 16 || !dk_text_is_clean(out->data, out->len)))
         return dk_fail(fault, DK_ERR_DATA, path, "make one with: openssl rand -base64 32",

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/read.h"
 
-#include "agent/record/seal.h"
-
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "agent/record/seal.h"
 
 enum { ANSWER_MAX_BYTES = 64 << 20, BLOCK_BYTES = 64 << 10 };
 
@@ -30,8 +30,8 @@ static void set_type(struct MHD_Response *response, const char *type)
 struct MHD_Response *dk_read_text(const char *type, const char *text, size_t len)
 {
     // Copied, so the cast does not let anyone write.
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(len, (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
 
     set_type(response, type);
     return response;
@@ -56,7 +56,8 @@ static enum dk_err next_line(struct stream *stream)
     dk_buf_free(&stream->line);
     stream->sent = 0;
 
-    enum dk_err err = dk_store_next_record(stream->store, stream->device, stream->next, &found, &stream->line, NULL);
+    enum dk_err err =
+        dk_store_next_record(stream->store, stream->device, stream->next, &found, &stream->line, NULL);
 
     if (err == DK_OK)
         err = dk_buf_append(&stream->line, "\n", 1);
@@ -150,9 +151,8 @@ static enum dk_err append_device(void *argument, const struct dk_device_summary 
                              (json_int_t)summary->records, "gaps", (json_int_t)summary->gaps, "forks",
                              (json_int_t)summary->forks);
     char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
-    enum dk_err err = text == NULL
-                          ? DK_ERR_MEMORY
-                          : dk_buf_printf(out, "%s\n%s", out->len == 1 ? "" : ",", text);
+    enum dk_err err =
+        text == NULL ? DK_ERR_MEMORY : dk_buf_printf(out, "%s\n%s", out->len == 1 ? "" : ",", text);
 
     free(text);
     json_decref(json);
@@ -188,11 +188,14 @@ struct MHD_Response *dk_read_metrics(const struct dk_counters *counters, unsigne
         {"dokiem_collector_records_total{answer=\"unauthenticated\"}", records->unauthenticated},
         {"dokiem_collector_records_total{answer=\"forbidden\"}", records->forbidden},
         {"dokiem_collector_records_total{answer=\"fork\"}", records->forks},
-        {"# TYPE dokiem_collector_not_now_total counter\ndokiem_collector_not_now_total", records->unavailable},
-        {"# TYPE dokiem_collector_enrolments_total counter\ndokiem_collector_enrolments_total{answer=\"taken\"}",
+        {"# TYPE dokiem_collector_not_now_total counter\ndokiem_collector_not_now_total",
+         records->unavailable},
+        {"# TYPE dokiem_collector_enrolments_total "
+         "counter\ndokiem_collector_enrolments_total{answer=\"taken\"}",
          counters->enrolled},
         {"dokiem_collector_enrolments_total{answer=\"refused\"}", counters->enrolments_refused},
-        {"# TYPE dokiem_collector_requests_total counter\ndokiem_collector_requests_total", counters->requests},
+        {"# TYPE dokiem_collector_requests_total counter\ndokiem_collector_requests_total",
+         counters->requests},
         {"# TYPE dokiem_collector_limited_total counter\ndokiem_collector_limited_total", counters->limited},
         {"# TYPE dokiem_collector_held_bytes gauge\ndokiem_collector_held_bytes", counters->bytes_held},
     };

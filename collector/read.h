@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the collector gives out: records, devices, metrics. Each function returns a response that the caller owns, or
-// NULL when there is no memory, and sets *status.
+// What the collector gives out: records, devices, metrics. Each function returns a response that the caller
+// owns, or NULL when there is no memory, and sets *status.
 #pragma once
+
+#include <microhttpd.h>
+#include <stdint.h>
 
 #include "agent/base/clock.h"
 #include "collector/records.h"
 #include "collector/store.h"
 
-#include <microhttpd.h>
-#include <stdint.h>
-
-// One line per record of `device` from number `since` on, at most `limit`: the JWS as they came (application/jose).
-// The response reads the store while it is sent and notes each step in *progress; both outlive it.
+// One line per record of `device` from number `since` on, at most `limit`: the JWS as they came
+// (application/jose). The response reads the store while it is sent and notes each step in *progress; both
+// outlive it.
 struct MHD_Response *dk_read_records(struct dk_store *store, const char *device, int64_t since, int64_t limit,
                                      struct dk_mono *progress, unsigned *status);
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/records.h"
 
-#include "agent/base/sha256.h"
-#include "agent/record/seal.h"
-
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { REASON_SIZE = DK_FAULT_WHERE_SIZE + DK_FAULT_WHAT_SIZE };
+#include "agent/base/sha256.h"
+#include "agent/record/seal.h"
+
+enum { REASON_SIZE = DK_FAULT_WHERE_SIZE + 2 + DK_FAULT_WHAT_SIZE };
 
 struct intake {
     struct dk_store *store;
@@ -88,10 +88,10 @@ static enum dk_err make_receipt(const struct intake *intake, struct entry *entry
 
     dk_wall_rfc3339(intake->now, received);
 
-    json_t *payload = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:I}", "schema", "dokiem.receipt/1",
-                                "record_sha256", entry->sha256, "id", entry->head.id, "device",
-                                entry->head.device_id, "seq", (json_int_t)entry->head.seq, "received", received,
-                                "last_seq", (json_int_t)last_seq);
+    json_t *payload =
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:I}", "schema", "dokiem.receipt/1", "record_sha256",
+                  entry->sha256, "id", entry->head.id, "device", entry->head.device_id, "seq",
+                  (json_int_t)entry->head.seq, "received", received, "last_seq", (json_int_t)last_seq);
     char *text = payload == NULL ? NULL : json_dumps(payload, JSON_COMPACT);
     enum dk_err err = text == NULL ? DK_ERR_MEMORY
                                    : dk_seal(intake->collector, DK_TYP_RECEIPT, text, strlen(text),
@@ -124,7 +124,8 @@ static enum dk_err keep(struct intake *intake, struct entry *entry, int64_t last
 }
 
 // The hash that record `kept_seq` is known by: its own, or, of the one after, what it says of the one before.
-static const char *kept_hash(const struct dk_record_head *head, const struct dk_neighbours *around, int64_t kept_seq)
+static const char *kept_hash(const struct dk_record_head *head, const struct dk_neighbours *around,
+                             int64_t kept_seq)
 {
     if (kept_seq == head->seq)
         return around->same;
@@ -145,11 +146,12 @@ static enum dk_err place(struct intake *intake, struct entry *entry)
         entry->status = 200;
         return dk_store_receipt(intake->store, head->device_id, head->seq, &entry->receipt, &entry->fault);
     case DK_PLACE_FORK:
-        (void)refuse(entry, 409,
-                     kept_seq == head->seq ? "the chain forks: another record with this number is kept here"
-                     : kept_seq < head->seq
-                         ? "the chain forks: prev is not the hash of the record before, which is kept here"
-                         : "the chain forks: the record after, which is kept here, names another one as prev");
+        (void)refuse(
+            entry, 409,
+            kept_seq == head->seq ? "the chain forks: another record with this number is kept here"
+            : kept_seq < head->seq
+                ? "the chain forks: prev is not the hash of the record before, which is kept here"
+                : "the chain forks: the record after, which is kept here, names another one as prev");
         return dk_store_add_fork(intake->store, head->device_id, head->seq, entry->sha256, kept_seq,
                                  kept_hash(head, &around, kept_seq), intake->now, &entry->fault);
     case DK_PLACE_NEW:

@@ -8,20 +8,23 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define MAGIC   "1145785165" // application_id, "DKcM"
-#define VERSION 1
+#define MAGIC              "1145785165" // application_id, "DKcM"
+#define VERSION            1
 #define MILLISECONDS(wall) ((wall).ns / DK_NS_PER_MS)
 
 static const char schema[] =
     "PRAGMA application_id=" MAGIC ";"
     "CREATE TABLE devices("
     " id TEXT PRIMARY KEY, state TEXT NOT NULL CHECK(state IN ('pending','approved','revoked')),"
-    " jwk TEXT NOT NULL, site_code TEXT NOT NULL, site_name TEXT NOT NULL, enrolled_ms INTEGER NOT NULL) STRICT;"
+    " jwk TEXT NOT NULL, site_code TEXT NOT NULL, site_name TEXT NOT NULL, enrolled_ms INTEGER NOT NULL) "
+    "STRICT;"
     "CREATE TABLE tokens("
-    " sha256 TEXT PRIMARY KEY, made_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, approves INTEGER NOT NULL,"
+    " sha256 TEXT PRIMARY KEY, made_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, approves INTEGER NOT "
+    "NULL,"
     " used_by TEXT NOT NULL DEFAULT '', used_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
     "CREATE TABLE records("
-    " device TEXT NOT NULL REFERENCES devices(id), seq INTEGER NOT NULL, id TEXT NOT NULL, sha256 TEXT NOT NULL,"
+    " device TEXT NOT NULL REFERENCES devices(id), seq INTEGER NOT NULL, id TEXT NOT NULL, sha256 TEXT NOT "
+    "NULL,"
     " prev TEXT NOT NULL, received_ms INTEGER NOT NULL, jws TEXT NOT NULL, receipt TEXT NOT NULL,"
     " UNIQUE(device, seq)) STRICT;"
     "CREATE TABLE forks("
@@ -46,7 +49,8 @@ static const char schema[] =
     X(ADD_TOKEN, "INSERT INTO tokens(sha256, made_ms, expires_ms, approves) VALUES(?1, ?2, ?3, ?4)")         \
     X(TOKEN, "SELECT sha256, expires_ms, approves, used_by FROM tokens WHERE sha256 = ?1")                   \
     X(USE_TOKEN, "UPDATE tokens SET used_by = ?2, used_ms = ?3 WHERE sha256 = ?1")                           \
-    X(NEIGHBOURS, "SELECT seq, sha256, prev FROM records WHERE device = ?1 AND seq BETWEEN ?2 - 1 AND ?2 + 1") \
+    X(NEIGHBOURS,                                                                                            \
+      "SELECT seq, sha256, prev FROM records WHERE device = ?1 AND seq BETWEEN ?2 - 1 AND ?2 + 1")           \
     X(LAST, "SELECT coalesce(max(seq), 0) FROM records WHERE device = ?1")                                   \
     X(ADD_RECORD, "INSERT INTO records VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                              \
     X(RECEIPT, "SELECT receipt FROM records WHERE device = ?1 AND seq = ?2")                                 \
@@ -81,14 +85,17 @@ static enum dk_err fail_store(struct dk_store *store, struct dk_fault *fault)
     case SQLITE_NOTADB:
         return dk_fail(fault, DK_ERR_DATA, "store", "name another file", "%s", text);
     case SQLITE_FULL:
-        return dk_fail(fault, DK_ERR_IO, "store", "free some space; nothing that was kept is lost", "%s", text);
+        return dk_fail(fault, DK_ERR_IO, "store", "free some space; nothing that was kept is lost", "%s",
+                       text);
     default:
-        return dk_fail(fault, DK_ERR_IO, "store", "check the folder's owner, mode and free space", "%s", text);
+        return dk_fail(fault, DK_ERR_IO, "store", "check the folder's owner, mode and free space", "%s",
+                       text);
     }
 }
 
 // Binds what follows `types` one by one: 't' text, 'i' int64_t, 'b' text and its length (size_t).
-static sqlite3_stmt *prepare(struct dk_store *store, enum statement which, const char *types, va_list arguments)
+static sqlite3_stmt *prepare(struct dk_store *store, enum statement which, const char *types,
+                             va_list arguments)
 {
     sqlite3_stmt *statement = store->statements[which];
 
@@ -138,8 +145,8 @@ static enum dk_err execute(struct dk_store *store, struct dk_fault *fault, enum 
 }
 
 // The first row in *row, to be ended with finish(). Errors: NO_INPUT when there is none.
-static enum dk_err query(struct dk_store *store, struct dk_fault *fault, sqlite3_stmt **row, enum statement which,
-                         const char *types, ...)
+static enum dk_err query(struct dk_store *store, struct dk_fault *fault, sqlite3_stmt **row,
+                         enum statement which, const char *types, ...)
 {
     va_list arguments;
 
@@ -195,7 +202,8 @@ static enum dk_err make_schema(struct dk_store *store, const char *path, struct 
     if (version > VERSION)
         return dk_fail(fault, DK_ERR_DATA, path, "use the newer dokiem-collector",
                        "was made by a newer version (%lld, this one reads %d)", (long long)version, VERSION);
-    return sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK ? DK_OK : fail_store(store, fault);
+    return sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK ? DK_OK
+                                                                            : fail_store(store, fault);
 }
 
 enum dk_err dk_store_open(const char *url, struct dk_store **out, struct dk_fault *fault)
@@ -208,7 +216,8 @@ enum dk_err dk_store_open(const char *url, struct dk_store **out, struct dk_faul
     static const char prefix[] = "sqlite:";
 
     if (strncmp(url, prefix, sizeof prefix - 1) != 0 || url[sizeof prefix - 1] == '\0')
-        return dk_fail(fault, DK_ERR_USAGE, "--store", NULL, "'%s' is not a store; allowed: sqlite:PATH", url);
+        return dk_fail(fault, DK_ERR_USAGE, "--store", NULL, "'%s' is not a store; allowed: sqlite:PATH",
+                       url);
 
     const char *path = url + sizeof prefix - 1;
     dk_auto(store) struct dk_store *store = calloc(1, sizeof *store);
@@ -216,7 +225,8 @@ enum dk_err dk_store_open(const char *url, struct dk_store **out, struct dk_faul
     if (store == NULL)
         return dk_fail(fault, DK_ERR_MEMORY, path, NULL, "out of memory");
 
-    // The file holds places and people's devices: nobody else may read it. SQLite gives its journal the same mode.
+    // The file holds places and people's devices: nobody else may read it. SQLite gives its journal the same
+    // mode.
     mode_t mask = umask(0077);
     int code = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
 
@@ -228,8 +238,7 @@ enum dk_err dk_store_open(const char *url, struct dk_store **out, struct dk_faul
     if (store->db == NULL)
         return dk_fail(fault, DK_ERR_MEMORY, path, NULL, "out of memory");
     (void)sqlite3_extended_result_codes(store->db, 1);
-    if (code != SQLITE_OK ||
-        sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
+    if (code != SQLITE_OK || sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
         sqlite3_exec(store->db,
                      "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
                      "PRAGMA journal_size_limit=67108864",
@@ -241,8 +250,8 @@ enum dk_err dk_store_open(const char *url, struct dk_store **out, struct dk_faul
     if (err != DK_OK)
         return err;
     for (size_t i = 0; i < STATEMENT_COUNT; i++)
-        if (sqlite3_prepare_v3(store->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL) !=
-            SQLITE_OK)
+        if (sqlite3_prepare_v3(store->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i],
+                               NULL) != SQLITE_OK)
             return fail_store(store, fault);
     *out = store;
     store = NULL;
@@ -290,7 +299,8 @@ static void copy_device(sqlite3_stmt *row, struct dk_device *out)
     out->enrolled = column_wall(row, 5);
 }
 
-enum dk_err dk_store_device(struct dk_store *store, const char *id, struct dk_device *out, struct dk_fault *fault)
+enum dk_err dk_store_device(struct dk_store *store, const char *id, struct dk_device *out,
+                            struct dk_fault *fault)
 {
     auto_finish sqlite3_stmt *row = NULL;
     enum dk_err err = query(store, fault, &row, STATEMENT_DEVICE, "t", id);
@@ -300,7 +310,8 @@ enum dk_err dk_store_device(struct dk_store *store, const char *id, struct dk_de
     return err;
 }
 
-enum dk_err dk_store_put_device(struct dk_store *store, const struct dk_device *device, struct dk_fault *fault)
+enum dk_err dk_store_put_device(struct dk_store *store, const struct dk_device *device,
+                                struct dk_fault *fault)
 {
     return execute(store, fault, STATEMENT_PUT_DEVICE, "ttttti", device->id, device->state, device->jwk,
                    device->site_code, device->site_name, MILLISECONDS(device->enrolled));
@@ -342,7 +353,8 @@ enum dk_err dk_store_add_token(struct dk_store *store, const struct dk_token *to
                    MILLISECONDS(token->expires), (int64_t)token->approves);
 }
 
-enum dk_err dk_store_token(struct dk_store *store, const char *sha256, struct dk_token *out, struct dk_fault *fault)
+enum dk_err dk_store_token(struct dk_store *store, const char *sha256, struct dk_token *out,
+                           struct dk_fault *fault)
 {
     auto_finish sqlite3_stmt *row = NULL;
     enum dk_err err = query(store, fault, &row, STATEMENT_TOKEN, "t", sha256);
@@ -356,8 +368,8 @@ enum dk_err dk_store_token(struct dk_store *store, const char *sha256, struct dk
     return DK_OK;
 }
 
-enum dk_err dk_store_use_token(struct dk_store *store, const char *sha256, const char *device, struct dk_wall now,
-                               struct dk_fault *fault)
+enum dk_err dk_store_use_token(struct dk_store *store, const char *sha256, const char *device,
+                               struct dk_wall now, struct dk_fault *fault)
 {
     return execute(store, fault, STATEMENT_USE_TOKEN, "tti", sha256, device, MILLISECONDS(now));
 }
@@ -372,8 +384,8 @@ static enum dk_err last_seq(struct dk_store *store, const char *device, int64_t 
     return err;
 }
 
-enum dk_err dk_store_neighbours(struct dk_store *store, const char *device, int64_t seq, struct dk_neighbours *out,
-                                struct dk_fault *fault)
+enum dk_err dk_store_neighbours(struct dk_store *store, const char *device, int64_t seq,
+                                struct dk_neighbours *out, struct dk_fault *fault)
 {
     auto_finish sqlite3_stmt *row = NULL;
     struct dk_neighbours found = {0};

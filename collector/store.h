@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the collector keeps: devices, one-time tokens, records with their receipts, and the forks it saw. This is the
-// storage interface; store.c implements it on SQLite.
+// What the collector keeps: devices, one-time tokens, records with their receipts, and the forks it saw. This
+// is the storage interface; store.c implements it on SQLite.
 //
-// Every function may also fail with NOT_NOW (the store is busy), IO (full, broken, not writable) or MEMORY: the
-// caller answers "not now", and nothing that was kept is lost. What is written between dk_store_begin and
+// Every function may also fail with NOT_NOW (the store is busy), IO (full, broken, not writable) or MEMORY:
+// the caller answers "not now", and nothing that was kept is lost. What is written between dk_store_begin and
 // dk_store_commit is kept as a whole, durable when commit returns DK_OK, or not at all.
 #pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "agent/base/buf.h"
 #include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/base/sha256.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 enum { DK_SITE_SIZE = 128, DK_JWK_SIZE = 256, DK_STATE_SIZE = 16 };
 
@@ -25,13 +25,15 @@ enum { DK_SITE_SIZE = 128, DK_JWK_SIZE = 256, DK_STATE_SIZE = 16 };
 
 struct dk_store;
 
-// Opens "sqlite:PATH", making it when it is missing. Errors: USAGE (another kind of store), DATA (not a collector's
-// database, or one of a newer version), and as above.
+// Opens "sqlite:PATH", making it when it is missing. Errors: USAGE (another kind of store), DATA (not a
+// collector's database, or one of a newer version), and as above.
 enum dk_err dk_store_open(const char *url, struct dk_store **out, struct dk_fault *fault);
 void dk_store_free(struct dk_store *store);
 DK_DEFINE_FREE(store, struct dk_store, dk_store_free)
 
+// Begins what shall be kept as a whole; no other program can write until it ends.
 enum dk_err dk_store_begin(struct dk_store *store, struct dk_fault *fault);
+// Keeps it.
 enum dk_err dk_store_commit(struct dk_store *store, struct dk_fault *fault);
 // Forgets what was written since dk_store_begin. Outside of a transaction it does nothing.
 void dk_store_rollback(struct dk_store *store);
@@ -48,9 +50,11 @@ struct dk_device {
 };
 
 // Errors: NO_INPUT (no such device).
-enum dk_err dk_store_device(struct dk_store *store, const char *id, struct dk_device *out, struct dk_fault *fault);
+enum dk_err dk_store_device(struct dk_store *store, const char *id, struct dk_device *out,
+                            struct dk_fault *fault);
 // Adds the device or writes over its state and site.
-enum dk_err dk_store_put_device(struct dk_store *store, const struct dk_device *device, struct dk_fault *fault);
+enum dk_err dk_store_put_device(struct dk_store *store, const struct dk_device *device,
+                                struct dk_fault *fault);
 
 // A device and what the collector has of it.
 struct dk_device_summary {
@@ -73,12 +77,15 @@ struct dk_token {
     char used_by[DK_SHA256_TEXT_SIZE]; // device; "" while it is unused
 };
 
+// Adds an unused token.
 enum dk_err dk_store_add_token(struct dk_store *store, const struct dk_token *token, struct dk_wall now,
                                struct dk_fault *fault);
 // Errors: NO_INPUT (no such token).
-enum dk_err dk_store_token(struct dk_store *store, const char *sha256, struct dk_token *out, struct dk_fault *fault);
-enum dk_err dk_store_use_token(struct dk_store *store, const char *sha256, const char *device, struct dk_wall now,
-                               struct dk_fault *fault);
+enum dk_err dk_store_token(struct dk_store *store, const char *sha256, struct dk_token *out,
+                           struct dk_fault *fault);
+// Marks a token as used by `device`.
+enum dk_err dk_store_use_token(struct dk_store *store, const char *sha256, const char *device,
+                               struct dk_wall now, struct dk_fault *fault);
 
 // What the store holds around a place of a device's chain. Texts are "" where there is no such record.
 struct dk_neighbours {
@@ -89,8 +96,9 @@ struct dk_neighbours {
     int64_t last_seq;                     // of the device; 0 when there is none
 };
 
-enum dk_err dk_store_neighbours(struct dk_store *store, const char *device, int64_t seq, struct dk_neighbours *out,
-                                struct dk_fault *fault);
+// What is kept around number `seq` of the device's chain.
+enum dk_err dk_store_neighbours(struct dk_store *store, const char *device, int64_t seq,
+                                struct dk_neighbours *out, struct dk_fault *fault);
 
 // One record to be kept; everything is borrowed.
 struct dk_store_record {
@@ -103,6 +111,7 @@ struct dk_store_record {
     const char *receipt;
 };
 
+// Adds a record and its receipt; its number must not be taken yet.
 enum dk_err dk_store_add_record(struct dk_store *store, const struct dk_store_record *record,
                                 struct dk_fault *fault);
 
@@ -115,7 +124,7 @@ enum dk_err dk_store_receipt(struct dk_store *store, const char *device, int64_t
 enum dk_err dk_store_next_record(struct dk_store *store, const char *device, int64_t seq, int64_t *found,
                                  struct dk_buf *jws, struct dk_fault *fault);
 
-// Remembers that `device` sent a record numbered `seq`, hash `other`, that contradicts the kept record numbered
-// `kept_seq`, hash `kept`. The same pair again only counts; no more than 1000 are kept of a device.
+// Remembers that `device` sent a record numbered `seq`, hash `other`, that contradicts the kept record
+// numbered `kept_seq`, hash `kept`. The same pair again only counts; no more than 1000 are kept of a device.
 enum dk_err dk_store_add_fork(struct dk_store *store, const char *device, int64_t seq, const char *other,
                               int64_t kept_seq, const char *kept, struct dk_wall now, struct dk_fault *fault);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/deliver/answer.h"
 
-#include "agent/base/parse.h"
-#include "agent/record/seal.h"
-
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "agent/base/parse.h"
+#include "agent/record/seal.h"
 
 enum { RECEIPT_MAX_BYTES = 4096 };
 
@@ -42,7 +42,8 @@ bool dk_answer_read(const char *line, size_t len, struct dk_answer *out)
     size_t cut;
 
     if (!json_is_integer(status) || json_integer_value(status) < 100 || json_integer_value(status) > 599 ||
-        text == NULL || !dk_text_is_clean(text, strlen(text)) || (receipt != NULL && !json_is_string(receipt)))
+        text == NULL || !dk_text_is_clean(text, strlen(text)) ||
+        (receipt != NULL && !json_is_string(receipt)))
         return false;
     out->status = json_integer_value(status);
     cut = strlen(text);
@@ -64,8 +65,8 @@ static bool is_text(const json_t *object, const char *name, const char *expected
     return value != NULL && strcmp(value, expected) == 0;
 }
 
-enum dk_err dk_receipt_check(const struct dk_key *collector, const char *receipt, size_t len, const char *sha256,
-                             const char *device, int64_t seq, struct dk_fault *fault)
+enum dk_err dk_receipt_check(const struct dk_key *collector, const char *receipt, size_t len,
+                             const char *sha256, const char *device, int64_t seq, struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf payload = dk_buf_make(RECEIPT_MAX_BYTES);
     enum dk_err err = dk_open(collector, DK_TYP_RECEIPT, receipt, len, &payload, fault);
@@ -78,8 +79,8 @@ enum dk_err dk_receipt_check(const struct dk_key *collector, const char *receipt
 
     if (!is_text(json, "schema", "dokiem.receipt/1"))
         return dk_fail(fault, DK_ERR_DATA, "receipt", NULL, "its schema is not dokiem.receipt/1");
-    if (!is_text(json, "record_sha256", sha256) || !is_text(json, "device", device) || !json_is_integer(number) ||
-        json_integer_value(number) != seq)
+    if (!is_text(json, "record_sha256", sha256) || !is_text(json, "device", device) ||
+        !json_is_integer(number) || json_integer_value(number) != seq)
         return dk_fail(fault, DK_ERR_DATA, "receipt", NULL, "is about another record");
     return DK_OK;
 }

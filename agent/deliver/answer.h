@@ -3,13 +3,13 @@
 // What a collector's answer means (docs/collector.md has the table). Pure.
 #pragma once
 
-#include "agent/base/buf.h"
-#include "agent/base/error.h"
-#include "agent/record/key.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/record/key.h"
 
 enum { DK_ANSWER_REASON_SIZE = 256 };
 
@@ -22,6 +22,7 @@ enum dk_meaning {
     DK_MEANING_NONSENSE,  // all else
 };
 
+// What a status (of HTTP, or of one record) means for the agent.
 enum dk_meaning dk_status_meaning(int64_t status);
 
 // One line of an answer: about one record.
@@ -31,11 +32,11 @@ struct dk_answer {
     struct dk_buf receipt;              // the caller's; filled with the receipt, if any
 };
 
-// Reads one line. False when it is not a JSON object with an integer `status` (100 to 599), or a text in it is not
-// clean; *out then says nothing.
+// Reads one line. False when it is not a JSON object with an integer `status` (100 to 599), or a text in it
+// is not clean; *out then says nothing.
 bool dk_answer_read(const char *line, size_t len, struct dk_answer *out);
 
 // Checks that `receipt` is signed by `collector` and is about the record with this hash, device and number.
 // Errors: DATA saying what is wrong; MEMORY.
-enum dk_err dk_receipt_check(const struct dk_key *collector, const char *receipt, size_t len, const char *sha256,
-                             const char *device, int64_t seq, struct dk_fault *fault);
+enum dk_err dk_receipt_check(const struct dk_key *collector, const char *receipt, size_t len,
+                             const char *sha256, const char *device, int64_t seq, struct dk_fault *fault);

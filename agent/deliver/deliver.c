@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/deliver/deliver.h"
 
-#include "agent/deliver/answer.h"
-#include "agent/deliver/exchange.h"
-#include "agent/record/seal.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_MAX = 1000, BODY_MAX_BYTES = 1 << 20, ANSWER_BYTES_PER_RECORD = 4096, ANSWER_EXTRA_BYTES = 64 << 10 };
+#include "agent/deliver/answer.h"
+#include "agent/deliver/exchange.h"
+#include "agent/record/seal.h"
+
+enum {
+    BATCH_MAX = 1000,
+    BODY_MAX_BYTES = 1 << 20,
+    ANSWER_BYTES_PER_RECORD = 4096,
+    ANSWER_EXTRA_BYTES = 64 << 10
+};
 
 // A record that has been put into the request.
 struct item {
@@ -70,7 +75,8 @@ static enum dk_err add_item(struct delivery *delivery, int64_t seq, bool *full, 
         err = dk_buf_append(&delivery->body, "\n", 1);
     if (err == DK_OK)
         delivery->item_count++;
-    return err == DK_OK ? DK_OK : dk_fail(fault, err, "journal", NULL, "record %lld cannot be sent", (long long)seq);
+    return err == DK_OK ? DK_OK
+                        : dk_fail(fault, err, "journal", NULL, "record %lld cannot be sent", (long long)seq);
 }
 
 static enum dk_err make_request(struct delivery *delivery, struct dk_fault *fault)
@@ -96,17 +102,19 @@ static enum dk_err fail_meaning(const struct delivery *delivery, enum dk_meaning
     switch (meaning) {
     case DK_MEANING_FORBIDDEN:
         return dk_fail(fault, DK_ERR_PERMISSION, url,
-                       status == 401 ? "all records are kept; enrol this device with a token from the collector's "
-                                       "operator: dokiem enrol --collector URL --token TOKEN"
-                                     : "all records are kept; ask the collector's operator to approve this device, "
-                                       "or enrol again: dokiem enrol --collector URL --token TOKEN",
+                       status == 401
+                           ? "all records are kept; enrol this device with a token from the collector's "
+                             "operator: dokiem enrol --collector URL --token TOKEN"
+                           : "all records are kept; ask the collector's operator to approve this device, "
+                             "or enrol again: dokiem enrol --collector URL --token TOKEN",
                        "the collector does not take records of this device (%lld): %s", number, words);
     case DK_MEANING_FORK:
-        return dk_fail(fault, DK_ERR_DATA, url,
-                       "all records are kept; tell the collector's operator: a copy of this device's key or an old "
-                       "copy of its journal is in use; a new chain needs a new key",
-                       "ALARM: the chain forks at record %lld (409): %s",
-                       (long long)delivery->waiting[delivery->next], words);
+        return dk_fail(
+            fault, DK_ERR_DATA, url,
+            "all records are kept; tell the collector's operator: a copy of this device's key or an old "
+            "copy of its journal is in use; a new chain needs a new key",
+            "ALARM: the chain forks at record %lld (409): %s", (long long)delivery->waiting[delivery->next],
+            words);
     case DK_MEANING_NOT_NOW:
         return dk_fail(fault, DK_ERR_NOT_NOW, url, "try again later; all records are kept",
                        "the collector cannot take records now (%lld): %s", number, words);
@@ -119,20 +127,21 @@ static enum dk_err fail_meaning(const struct delivery *delivery, enum dk_meaning
     }
 }
 
-static enum dk_err keep_receipt(struct delivery *delivery, const struct item *item, const struct dk_answer *answer,
-                                struct dk_fault *fault)
+static enum dk_err keep_receipt(struct delivery *delivery, const struct item *item,
+                                const struct dk_answer *answer, struct dk_fault *fault)
 {
     const struct dk_deliver_options *options = delivery->options;
     struct dk_fault wrong = {0};
-    enum dk_err err = dk_receipt_check(options->collector_key, dk_buf_text(&answer->receipt), answer->receipt.len,
-                                       item->sha256, item->device, item->seq, &wrong);
+    enum dk_err err = dk_receipt_check(options->collector_key, dk_buf_text(&answer->receipt),
+                                       answer->receipt.len, item->sha256, item->device, item->seq, &wrong);
 
     if (err != DK_OK)
         return dk_fail(fault, err, options->url,
                        "all records are kept; if the collector has a new key: dokiem enrol --force",
                        "the answer makes no sense: the receipt of record %lld is not good: %s",
                        (long long)item->seq, wrong.what);
-    err = dk_journal_keep_receipt(delivery->journal, item->seq, answer->receipt.data, answer->receipt.len, fault);
+    err = dk_journal_keep_receipt(delivery->journal, item->seq, answer->receipt.data, answer->receipt.len,
+                                  fault);
     if (err == DK_OK)
         delivery->result->delivered++;
     return err;
@@ -168,12 +177,12 @@ static enum dk_err settle_whole(struct delivery *delivery, int64_t status, const
         delivery->next += err == DK_OK;
         return err;
     }
-    return fail_meaning(delivery, meaning == DK_MEANING_STORED ? DK_MEANING_NONSENSE : meaning, status, reason,
-                        fault);
+    return fail_meaning(delivery, meaning == DK_MEANING_STORED ? DK_MEANING_NONSENSE : meaning, status,
+                        reason, fault);
 }
 
-static enum dk_err settle_one(struct delivery *delivery, const struct item *item, const struct dk_answer *answer,
-                              struct dk_fault *fault)
+static enum dk_err settle_one(struct delivery *delivery, const struct item *item,
+                              const struct dk_answer *answer, struct dk_fault *fault)
 {
     enum dk_meaning meaning = dk_status_meaning(answer->status);
     enum dk_err err;
@@ -226,7 +235,8 @@ static enum dk_err settle(struct delivery *delivery, bool *again, struct dk_faul
         return err;
     if (i == 0)
         return settle_whole(delivery, response->status, "", again, fault);
-    return fail_meaning(delivery, DK_MEANING_NONSENSE, response->status, "it does not speak of all records", fault);
+    return fail_meaning(delivery, DK_MEANING_NONSENSE, response->status, "it does not speak of all records",
+                        fault);
 }
 
 static enum dk_err send_one_request(struct delivery *delivery, struct dk_fault *fault)
@@ -259,7 +269,8 @@ static enum dk_err deliver_all(struct delivery *delivery, struct dk_fault *fault
                               &interrupted))
             return dk_fail(fault, err, attempt.where, attempt.todo, "%s", attempt.what);
         if (interrupted != DK_OK)
-            return dk_fail(fault, interrupted, delivery->options->url, NULL, "interrupted; all records are kept");
+            return dk_fail(fault, interrupted, delivery->options->url, NULL,
+                           "interrupted; all records are kept");
     }
     return DK_OK;
 }

@@ -1,43 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Delivery of waiting records to a collector, in order, idempotent (docs/collector.md has the table of answers).
+// Delivery of waiting records to a collector, in order, idempotent (docs/collector.md has the table of
+// answers).
 #pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 #include "agent/journal/journal.h"
 #include "agent/record/key.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-
 struct dk_deliver_options {
-    const char *url;             // of the collector, no trailing slash
-    const char *ca_file;         // "" for the system's
+    const char *url;     // of the collector, no trailing slash
+    const char *ca_file; // "" for the system's
     const char *user_agent;
     const struct dk_key *collector_key; // that receipts must be signed by
-    int64_t timeout_ns;          // of one request
-    int64_t batch;               // records per request
-    int interrupt_fd;            // becomes readable when the user wants to stop; -1 for none
+    int64_t timeout_ns;                 // of one request
+    int64_t batch;                      // records per request
+    int interrupt_fd;                   // becomes readable when the user wants to stop; -1 for none
 };
 
 struct dk_deliver_result {
-    int64_t delivered;         // records with a receipt kept now
-    int64_t refused;           // called malformed by the collector, set aside
-    int64_t waiting;           // still to be delivered
-    int64_t retry_after_ns;    // what the collector asked for; 0 when it did not
+    int64_t delivered;      // records with a receipt kept now
+    int64_t refused;        // called malformed by the collector, set aside
+    int64_t waiting;        // still to be delivered
+    int64_t retry_after_ns; // what the collector asked for; 0 when it did not
 };
 
-// Sends what waits. Answers 429, 503, other 5xx and none are tried again a few times with growing, jittered pauses
-// (Retry-After is heeded up to a minute), then given up for now. *out is filled in every case.
-// Errors: NOT_NOW (collector away or busy: all is kept), PERMISSION (401, 403: says how to enrol), DATA (409: the
+// Sends what waits. Answers 429, 503, other 5xx and none are tried again a few times with growing, jittered
+// pauses (Retry-After is heeded up to a minute), then given up for now. *out is filled in every case. Errors:
+// NOT_NOW (collector away or busy: all is kept), PERMISSION (401, 403: says how to enrol), DATA (409: the
 // chain forks; or an answer that makes no sense), IO (journal), INTERRUPTED, MEMORY.
 enum dk_err dk_deliver(struct dk_journal *journal, const struct dk_deliver_options *options,
                        struct dk_deliver_result *out, struct dk_fault *fault);
 
-// Enrols `device` at the collector: sends its public key, the one-time token and the site, signed. On success the
-// collector's public key (JWK text) is appended to `collector_jwk` and *approved says whether it may deliver already.
-// Errors: PERMISSION (token refused), NOT_NOW, DATA, MEMORY.
+// Enrols `device` at the collector: sends its public key, the one-time token and the site, signed. On success
+// the collector's public key (JWK text) is appended to `collector_jwk` and *approved says whether it may
+// deliver already. Errors: PERMISSION (token refused), NOT_NOW, DATA, MEMORY.
 enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_key *device, const char *token,
-                     const char *site_code, const char *site_name, struct dk_buf *collector_jwk, bool *approved,
-                     struct dk_fault *fault);
+                     const char *site_code, const char *site_name, struct dk_buf *collector_jwk,
+                     bool *approved, struct dk_fault *fault);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/deliver/deliver.h"
-
-#include "agent/base/clock.h"
-#include "agent/deliver/answer.h"
-#include "agent/deliver/exchange.h"
-#include "agent/record/seal.h"
-
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "agent/base/clock.h"
+#include "agent/deliver/answer.h"
+#include "agent/deliver/deliver.h"
+#include "agent/deliver/exchange.h"
+#include "agent/record/seal.h"
 
 enum { ENROL_MAX_BYTES = 16 << 10 };
 
@@ -86,8 +85,9 @@ static enum dk_err read_answer(const struct dk_deliver_options *options, const s
 
     free(jwk);
     if (!good)
-        return dk_fail(fault, DK_ERR_DATA, options->url, "check the collector's URL",
-                       "the answer makes no sense: it must hold this device's id, a state and the collector's key");
+        return dk_fail(
+            fault, DK_ERR_DATA, options->url, "check the collector's URL",
+            "the answer makes no sense: it must hold this device's id, a state and the collector's key");
     *approved = strcmp(state, "approved") == 0;
 
     enum dk_err err = dk_key_public_jwk(key, collector_jwk);
@@ -96,8 +96,8 @@ static enum dk_err read_answer(const struct dk_deliver_options *options, const s
 }
 
 enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_key *device, const char *token,
-                     const char *site_code, const char *site_name, struct dk_buf *collector_jwk, bool *approved,
-                     struct dk_fault *fault)
+                     const char *site_code, const char *site_name, struct dk_buf *collector_jwk,
+                     bool *approved, struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf jws = dk_buf_make(ENROL_MAX_BYTES);
     struct dk_response response = {.body = dk_buf_make(ENROL_MAX_BYTES)};

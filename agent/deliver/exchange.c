@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/deliver/exchange.h"
 
-#include "agent/base/clock.h"
-
 #include <curl/curl.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+
+#include "agent/base/clock.h"
 
 enum { HEADERS_MAX_BYTES = 64 << 10, URL_MAX = 2048 };
 
@@ -102,7 +102,8 @@ static enum dk_err perform(CURL *easy, int interrupt_fd, CURLcode *result)
     return err;
 }
 
-static enum dk_err explain(CURLcode code, const char *url, const struct transfer *transfer, struct dk_fault *fault)
+static enum dk_err explain(CURLcode code, const char *url, const struct transfer *transfer,
+                           struct dk_fault *fault)
 {
     struct dk_response *response = transfer->response;
 
@@ -134,8 +135,8 @@ static enum dk_err explain(CURLcode code, const char *url, const struct transfer
     }
 }
 
-enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *path, const char *body, size_t len,
-                        struct dk_response *response, struct dk_fault *fault)
+enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *path, const char *body,
+                        size_t len, struct dk_response *response, struct dk_fault *fault)
 {
     char url[URL_MAX];
     struct transfer transfer = {.response = response};
@@ -172,8 +173,8 @@ enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *pa
     return DK_OK;
 }
 
-bool dk_wait_to_retry(const struct dk_deliver_options *options, struct dk_patience *patience, int64_t retry_after_ns,
-                      enum dk_err *err)
+bool dk_wait_to_retry(const struct dk_deliver_options *options, struct dk_patience *patience,
+                      int64_t retry_after_ns, enum dk_err *err)
 {
     struct pollfd interrupt = {.fd = options->interrupt_fd, .events = POLLIN};
     int64_t pause_ns = first_pause_ns;
@@ -184,8 +185,8 @@ bool dk_wait_to_retry(const struct dk_deliver_options *options, struct dk_patien
     for (int i = patience->tries_left; i < DK_TRIES; i++)
         pause_ns *= 3;
     patience->tries_left--;
-    // Many devices lose the same collector at once; they must not all come back at once. Half to one and a half of
-    // the pause; without randomness just half.
+    // Many devices lose the same collector at once; they must not all come back at once. Half to one and a
+    // half of the pause; without randomness just half.
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         random = 0;
     pause_ns = pause_ns / 2 + pause_ns * random / UINT16_MAX;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One request to a collector and its answer: bounded in time and bytes, redirects not followed, interruptible.
+// One request to a collector and its answer: bounded in time and bytes, redirects not followed,
+// interruptible.
 #pragma once
-
-#include "agent/base/buf.h"
-#include "agent/base/error.h"
-#include "agent/deliver/deliver.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "agent/base/buf.h"
+#include "agent/base/error.h"
+#include "agent/deliver/deliver.h"
 
 struct dk_response {
     long status;            // of HTTP
@@ -19,10 +20,10 @@ struct dk_response {
     bool pointless;         // after NOT_NOW: trying again at once cannot help (certificate, URL)
 };
 
-// POSTs `len` bytes of application/jose to options->url + path. *response is filled when an answer came whole,
-// whatever its status. Errors: NOT_NOW (no answer), DATA (not HTTP, too long), INTERRUPTED, MEMORY.
-enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *path, const char *body, size_t len,
-                        struct dk_response *response, struct dk_fault *fault);
+// POSTs `len` bytes of application/jose to options->url + path. *response is filled when an answer came
+// whole, whatever its status. Errors: NOT_NOW (no answer), DATA (not HTTP, too long), INTERRUPTED, MEMORY.
+enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *path, const char *body,
+                        size_t len, struct dk_response *response, struct dk_fault *fault);
 
 // How often one delivery may still be tried again.
 struct dk_patience {
@@ -30,7 +31,8 @@ struct dk_patience {
 };
 enum { DK_TRIES = 3 };
 
-// Waits before the next try: what the collector asked for, else growing with jitter. False, without waiting, when
-// there is no further try or the collector asked for more than a minute. *err is INTERRUPTED when that cut it short.
-bool dk_wait_to_retry(const struct dk_deliver_options *options, struct dk_patience *patience, int64_t retry_after_ns,
-                      enum dk_err *err);
+// Waits before the next try: what the collector asked for, else growing with jitter. False, without waiting,
+// when there is no further try or the collector asked for more than a minute. *err is INTERRUPTED when that
+// cut it short.
+bool dk_wait_to_retry(const struct dk_deliver_options *options, struct dk_patience *patience,
+                      int64_t retry_after_ns, enum dk_err *err);

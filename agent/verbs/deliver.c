@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/deliver/deliver.h"
 
-#include "agent/base/file.h"
-#include "agent/state.h"
-#include "agent/verbs/arguments.h"
-#include "agent/verbs/verbs.h"
-
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/state.h"
+#include "agent/verbs/arguments.h"
+#include "agent/verbs/verbs.h"
 
 // The collector's key, learnt at enrolment. Errors: PERMISSION (not enrolled), as dk_file_read, DATA.
 static enum dk_err read_collector_key(const char *state_dir, struct dk_key **out, struct dk_fault *fault)
@@ -39,7 +40,8 @@ static enum dk_err deliver(const struct dk_settings *settings, struct dk_deliver
     sigset_t signals;
 
     if (settings->collector_url[0] == '\0')
-        return dk_fail(fault, DK_ERR_CONFIG, "[collector] url", "set it, or give --collector URL", "is not set");
+        return dk_fail(fault, DK_ERR_CONFIG, "[collector] url", "set it, or give --collector URL",
+                       "is not set");
 
     enum dk_err err = read_collector_key(settings->state_dir, &key, fault);
 
@@ -95,7 +97,9 @@ int dk_verb_deliver(int argc, char **argv)
         printf("delivered %" PRId64 ", refused %" PRId64 ", waiting %" PRId64 "\n", result.delivered,
                result.refused, result.waiting);
     if (result.refused > 0)
-        fprintf(stderr, "dokiem deliver: the collector called %" PRId64 " record%s malformed; set aside, see: dokiem list\n",
+        fprintf(stderr,
+                "dokiem deliver: the collector called %" PRId64
+                " record%s malformed; set aside, see: dokiem list\n",
                 result.refused, result.refused == 1 ? "" : "s");
     if (err != DK_OK && result.retry_after_ns > 0)
         fprintf(stderr, "dokiem deliver: the collector asks to wait %" PRId64 " s\n",

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/deliver/deliver.h"
+#include <stdio.h>
+#include <string.h>
 
 #include "agent/base/file.h"
+#include "agent/deliver/deliver.h"
 #include "agent/state.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/verbs.h"
-
-#include <stdio.h>
-#include <string.h>
 
 enum { TOKEN_SIZE = 256 };
 
@@ -21,8 +20,8 @@ struct enrolment {
 static enum dk_err read_token(const char *given, char out[static TOKEN_SIZE], struct dk_fault *fault)
 {
     if (given == NULL)
-        return dk_fail(fault, DK_ERR_USAGE, "--token", "ask the collector's operator for one (dokiem-collector token)",
-                       "is missing");
+        return dk_fail(fault, DK_ERR_USAGE, "--token",
+                       "ask the collector's operator for one (dokiem-collector token)", "is missing");
     if (strcmp(given, "-") != 0)
         snprintf(out, TOKEN_SIZE, "%s", given);
     else if (fgets(out, TOKEN_SIZE, stdin) == NULL)
@@ -55,9 +54,10 @@ static enum dk_err keep_collector_key(const struct enrolment *enrolment, const s
     if (err == DK_OK && strcmp(dk_key_id(old), dk_key_id(new)) == 0)
         return DK_OK;
     if (err != DK_ERR_NO_INPUT && !enrolment->force)
-        return dk_fail(fault, DK_ERR_CONFIG, path,
-                       "if this device shall move to the new collector, repeat with --force and the same token",
-                       "%s", err == DK_OK ? "holds the key of another collector" : reading.what);
+        return dk_fail(
+            fault, DK_ERR_CONFIG, path,
+            "if this device shall move to the new collector, repeat with --force and the same token", "%s",
+            err == DK_OK ? "holds the key of another collector" : reading.what);
     return dk_file_write(state_dir, DK_COLLECTOR_KEY_FILE, jwk->data, jwk->len, DK_WRITE_REPLACE, fault);
 }
 
@@ -76,8 +76,8 @@ static enum dk_err enrol(struct enrolment *enrolment, struct dk_fault *fault)
     enum dk_err err = dk_key_read_private(path, &key, &reading);
 
     if (err != DK_OK)
-        return dk_fail(fault, err, reading.where, err == DK_ERR_NO_INPUT ? "make it: dokiem keygen" : reading.todo,
-                       "%s", reading.what);
+        return dk_fail(fault, err, reading.where,
+                       err == DK_ERR_NO_INPUT ? "make it: dokiem keygen" : reading.todo, "%s", reading.what);
 
     const struct dk_deliver_options options = {
         .url = settings->collector_url,
@@ -102,7 +102,8 @@ int dk_verb_enrol(int argc, char **argv)
     bool force = false;
     const struct dk_own_flag own[] = {
         {"collector", "URL", "the collector; else [collector] url", &url, NULL},
-        {"token", "TOKEN", "the one-time token from the collector's operator; - reads it from stdin", &given, NULL},
+        {"token", "TOKEN", "the one-time token from the collector's operator; - reads it from stdin", &given,
+         NULL},
         {"force", NULL, "take this collector's key in place of another one's", NULL, &force},
         {0},
     };
@@ -127,6 +128,7 @@ int dk_verb_enrol(int argc, char **argv)
     if (err != DK_OK)
         return dk_verb_fail("enrol", &fault);
     if (!enrolment.approved)
-        fprintf(stderr, "dokiem enrol: the collector's operator has to approve this device before it can deliver\n");
+        fprintf(stderr,
+                "dokiem enrol: the collector's operator has to approve this device before it can deliver\n");
     return 0;
 }
