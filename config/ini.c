@@ -118,8 +118,6 @@ static enum dk_err scan_value(const struct dk_ini *ini, char *value, struct dk_i
                            "put the text in double quotation marks, and comments on lines of their own",
                            "a value cannot begin with ' or hold \" # or ;");
     }
-    if (strlen(at->value) > DK_INI_VALUE_MAX)
-        return dk_ini_fail(ini, at, fault, NULL, "the value is too long; %d bytes are allowed", DK_INI_VALUE_MAX);
     return DK_OK;
 }
 

@@ -18,7 +18,7 @@
 enum {
     DK_INI_MAX_BYTES = 64 << 10,
     DK_INI_LINE_MAX = 1000,  // bytes; iniparser refuses 1024
-    DK_INI_VALUE_MAX = 900,  // bytes, so that a key and its value fit a line
+    DK_INI_VALUE_MAX = 900,  // bytes; with a key, such a value still fits a line
     DK_INI_ENTRIES_MAX = 1024,
 };
 
