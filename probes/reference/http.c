@@ -145,14 +145,19 @@ static void connection_changed(void *argument, struct MHD_Connection *mhd, void 
         connection_closed(argument, context);
 }
 
-// Ends what has lived or moved too much. The socket is shut down, and libmicrohttpd finds it closed.
+// Ends what has lived or moved too much. The socket is shut down, libmicrohttpd finds it so and closes it;
+// without lingering, since a peer that does not read would keep the kernel's buffers for minutes.
 static void sweep(struct dk_http *http, struct dk_mono now)
 {
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+
     for (struct connection *c = http->oldest; c != NULL; c = c->newer) {
         charge(c);
         if (dk_mono_diff_ns(now, c->opened) >= http->options->connection_seconds * DK_NS_PER_S ||
-            c->client->bytes >= http->options->bytes_per_hour)
+            c->client->bytes >= http->options->bytes_per_hour) {
+            (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
             (void)shutdown(c->fd, SHUT_RDWR);
+        }
     }
 }
 

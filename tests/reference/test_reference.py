@@ -1,0 +1,333 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""dokiem-reference from outside: test_reference.py PROGRAM
+
+Starts the program on free ports of the loopback interface and talks to it as good and bad clients do.
+"""
+import contextlib
+import http.client
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import unittest
+import zlib
+
+PROGRAM = None
+MIB = 1 << 20
+PATIENCE_S = 30
+
+
+class Server:
+    """The program on free ports; as a context manager it ends, and must end well, with the block."""
+
+    def __init__(self, *options, host="127.0.0.1", stamp=False):
+        listen = ["--http", f"{host}:0"] + (["--stamp", f"{host}:0"] if stamp else [])
+        self.process = subprocess.Popen([PROGRAM, *listen, *options], stdout=subprocess.PIPE, text=True)
+        self.addresses = {}
+        for _ in range(len(listen) // 2):
+            what, address = self.process.stdout.readline().split()
+            name, port = re.fullmatch(r"\[?([0-9a-f.:]+?)\]?:([0-9]+)", address).groups()
+            self.addresses[what] = (name, int(port))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+        finally:
+            self.process.stdout.close()
+        if status != 0:
+            raise AssertionError(f"the server ended with {status}")
+
+    def connect(self):
+        return socket.create_connection(self.addresses["http"], PATIENCE_S)
+
+    def client(self):
+        return contextlib.closing(http.client.HTTPConnection(*self.addresses["http"], timeout=PATIENCE_S))
+
+    def ask(self, method, path, body=None):
+        """Status, headers and body of one request on a connection of its own."""
+        with self.client() as client:
+            client.request(method, path, body)
+            answer = client.getresponse()
+            return answer.status, answer.headers, answer.read()
+
+
+def ended(connection):
+    """Waits for the peer to end the connection; whatever came before that."""
+    got = b""
+    try:
+        while part := connection.recv(65536):
+            got += part
+    except ConnectionResetError:
+        pass
+    return got
+
+
+class Paths(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server()
+        cls.addClassCleanup(cls.server.__exit__)
+
+    def test_garbage_is_as_long_as_asked_and_does_not_shrink(self):
+        for query, size in (("", 4), ("?ckSize=1", 1), ("?ckSize=3", 3), ("?r=0.5&ckSize=2", 2), ("?ckSize=40", 40)):
+            with self.subTest(query=query):
+                status, headers, body = self.server.ask("GET", "/garbage" + query)
+                self.assertEqual((status, len(body)), (200, size * MIB))
+                self.assertEqual(headers["Content-Length"], str(size * MIB))
+                self.assertEqual(headers["Cache-Control"], "no-store")
+                self.assertEqual(headers["Content-Type"], "application/octet-stream")
+                self.assertIsNone(headers["Content-Encoding"])
+                if size <= 4:
+                    self.assertGreater(len(zlib.compress(body, 1)), 0.99 * len(body))
+
+    def test_nonsense_sizes_are_refused(self):
+        for size in ("0", "-1", "1025", "1e3", "010", "4x", "", "%20", "99999999999999999999", "1.5", "0x10"):
+            with self.subTest(size=size):
+                self.assertEqual(self.server.ask("GET", f"/garbage?ckSize={size}")[0], 400)
+
+    def test_head_has_no_body(self):
+        for path, size in (("/garbage?ckSize=1024", 1024 * MIB), ("/empty", 0), ("/getIP", 9)):
+            with self.subTest(path=path):
+                status, headers, body = self.server.ask("HEAD", path)
+                self.assertEqual((status, headers["Content-Length"], body), (200, str(size), b""))
+
+    def test_empty_reads_and_answers_nothing(self):
+        for method, body in (("GET", None), ("POST", b""), ("POST", b"x"), ("POST", bytes(5 * MIB))):
+            with self.subTest(method=method, body=len(body or b"")):
+                status, headers, answer = self.server.ask(method, "/empty", body)
+                self.assertEqual((status, headers["Content-Length"], answer), (200, "0", b""))
+
+    def test_chunked_uploads(self):
+        status, _, answer = self.server.ask("POST", "/empty", iter([b"a" * 70000] * 20))
+        self.assertEqual((status, answer), (200, b""))
+
+    def test_an_upload_is_answered_when_all_of_it_was_read(self):
+        with self.server.connect() as connection:
+            connection.sendall(b"POST /empty HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + bytes(99999))
+            self.assertEqual(select.select([connection], [], [], 0.3)[0], [])
+            connection.sendall(b"x")
+            self.assertTrue(connection.recv(1000).startswith(b"HTTP/1.1 200 "))
+
+    def test_the_address_of_the_client(self):
+        status, headers, body = self.server.ask("GET", "/getIP")
+        self.assertEqual((status, body, headers["Content-Type"]), (200, b"127.0.0.1", "text/plain"))
+
+    def test_all_else_is_refused(self):
+        for method, path, expected in (("GET", "/", 404), ("GET", "/garbage/", 404), ("GET", "/../etc/passwd", 404),
+                                       ("POST", "/other", 404), ("POST", "/garbage", 405), ("PUT", "/empty", 405),
+                                       ("DELETE", "/getIP", 405), ("POST", "/getIP", 405), ("BREW", "/empty", 405)):
+            with self.subTest(method=method, path=path):
+                self.assertEqual(self.server.ask(method, path, b"abc" if method in ("POST", "PUT") else None)[0],
+                                 expected)
+
+    def test_a_connection_is_kept(self):
+        with self.server.client() as client:
+            client.connect()
+            own = client.sock.getsockname()
+            for method, path, body in (("GET", "/empty", None), ("POST", "/empty", bytes(100000)),
+                                       ("GET", "/garbage?ckSize=1", None), ("GET", "/none", None),
+                                       ("GET", "/getIP", None)) * 3:
+                client.request(method, path, body)
+                client.getresponse().read()
+                self.assertEqual(client.sock.getsockname(), own)
+
+    def test_clients_that_leave_or_talk_nonsense_do_no_harm(self):
+        for text in (b"", b"GET /gar", b"GET /garbage?ckSize=1024 HTTP/1.1\r\nHost: x\r\n\r\n",
+                     b"POST /empty HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n" + bytes(100000),
+                     b"POST /empty HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\nabc",
+                     b"POST /empty HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                     b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 1000, bytes(100000),
+                     b"GET /empty HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 100000):
+            for _ in range(5):
+                with self.server.connect() as connection, contextlib.suppress(ConnectionError):
+                    connection.sendall(text)
+        self.assertEqual(self.server.ask("GET", "/empty")[0], 200)
+
+
+class Limits(unittest.TestCase):
+    def test_connections_of_one_client(self):
+        with Server("--connections", "3") as server, contextlib.ExitStack() as stack:
+            kept = [stack.enter_context(server.connect()) for _ in range(3)]
+            for connection in kept:
+                connection.sendall(b"GET /empty HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertTrue(connection.recv(1000).startswith(b"HTTP/1.1 200 "))
+            self.assertEqual(ended(stack.enter_context(server.connect())), b"")
+            kept[0].close()
+            deadline = time.monotonic() + PATIENCE_S
+            while True:  # until the server has seen that one is gone
+                with contextlib.suppress(ConnectionError, http.client.HTTPException):
+                    if server.ask("GET", "/empty")[0] == 200:
+                        break
+                self.assertLess(time.monotonic(), deadline)
+
+    def test_bytes_of_one_client(self):
+        with Server("--bytes-per-hour", "3000000") as server:
+            with server.client() as client:
+                for _ in range(3):
+                    client.request("GET", "/garbage?ckSize=1")
+                    self.assertEqual(len(client.getresponse().read()), MIB)
+                client.request("GET", "/garbage?ckSize=1")
+                answer = client.getresponse()
+                answer.read()
+                self.assertEqual((answer.status, answer.headers["Retry-After"]), (429, "3600"))
+            self.assertEqual(server.ask("GET", "/garbage?ckSize=1")[0], 429)
+            self.assertEqual(server.ask("POST", "/empty", b"abc")[0], 429)
+
+    def test_an_upload_without_end_is_ended(self):
+        with Server("--bytes-per-hour", "3000000") as server, server.connect() as connection:
+            connection.sendall(b"POST /empty HTTP/1.1\r\nHost: x\r\nContent-Length: 900000000000\r\n\r\n")
+            with self.assertRaises(ConnectionError):
+                while True:
+                    connection.sendall(bytes(65536))
+
+    def test_time_of_a_connection(self):
+        with Server("--connection-seconds", "1") as server, server.connect() as busy, server.connect() as half:
+            half.sendall(b"GET /emp")
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    busy.sendall(b"GET /empty HTTP/1.1\r\nHost: x\r\n\r\n")
+                    if not busy.recv(1000):
+                        break
+            self.assertEqual(ended(half), b"")
+            self.assertEqual(server.ask("GET", "/empty")[0], 200)
+
+    def test_silence_of_a_connection(self):
+        with Server("--idle-seconds", "1") as server, server.connect() as half, server.connect() as silent:
+            half.sendall(b"POST /empty HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+            ended(half)
+            self.assertEqual(ended(silent), b"")
+            self.assertEqual(server.ask("GET", "/empty")[0], 200)
+
+    def test_a_client_that_does_not_read_is_ended(self):
+        with Server("--connection-seconds", "1") as server, server.connect() as connection:
+            connection.sendall(b"GET /garbage?ckSize=1024 HTTP/1.1\r\nHost: x\r\n\r\n")
+            poll = select.poll()
+            poll.register(connection, select.POLLRDHUP)
+            self.assertTrue(poll.poll(PATIENCE_S * 1000))
+            self.assertLess(len(ended(connection)), 1024 * MIB)
+
+
+class Program(unittest.TestCase):
+    def run_with(self, *options):
+        return subprocess.run([PROGRAM, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S, check=False)
+
+    def test_help(self):
+        done = self.run_with("--help")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for option in ("--http", "--stamp", "--connections", "--bytes-per-hour"):
+            self.assertIn(option, done.stdout)
+        self.assertLessEqual(max(map(len, done.stdout.splitlines())), 110)
+
+    def test_wrong_options(self):
+        for options in ((), ("--htpp", "127.0.0.1:0"), ("--http",), ("--http", "127.0.0.1"), ("--http", "localhost:0"),
+                        ("--http", "127.0.0.1:65536"), ("--http", "::1:0"), ("--http", "[127.0.0.1]:0"),
+                        ("--http", ":80"), ("--http", "127.0.0.1:080"), ("--stamp", "[::1:862"),
+                        ("--http", "127.0.0.1:0", "--http", "127.0.0.1:0"),
+                        ("--http", "127.0.0.1:0", "--connections", "0"),
+                        ("--http", "127.0.0.1:0", "--connections", "010"),
+                        ("--http", "127.0.0.1:0", "--bytes-per-hour", "1G"), ("garbage",), ("-h",)):
+            with self.subTest(options=options):
+                done = self.run_with(*options)
+                self.assertEqual((done.returncode, done.stdout), (64, ""))
+                self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_a_port_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            done = self.run_with("--http", "127.0.0.1:%d" % taken.getsockname()[1])
+            self.assertEqual(done.returncode, 74)
+            self.assertIn("in use", done.stderr)
+
+    def test_both_signals_end_it_in_the_middle_of_work(self):
+        for what in (signal.SIGTERM, signal.SIGINT):
+            with Server() as server, server.connect() as connection:
+                connection.sendall(b"GET /garbage?ckSize=1024 HTTP/1.1\r\nHost: x\r\n\r\n")
+                connection.recv(1000)
+                server.process.send_signal(what)
+                self.assertEqual(server.process.wait(PATIENCE_S), 0)
+
+    @unittest.skipUnless(socket.has_ipv6, "no IPv6")
+    def test_ipv6_and_ipv4_on_one_socket(self):
+        try:
+            server = Server(host="[::]", stamp=True)
+        except ValueError:
+            self.skipTest("no IPv6 here")
+        with server:
+            port = server.addresses["http"][1]
+            for address, shown in (("::1", b"::1"), ("127.0.0.1", b"127.0.0.1")):
+                server.addresses["http"] = (address, port)
+                self.assertEqual(server.ask("GET", "/getIP")[2], shown)
+            for family, address in ((socket.AF_INET6, "::1"), (socket.AF_INET, "127.0.0.1")):
+                with socket.socket(family, socket.SOCK_DGRAM) as client:
+                    client.settimeout(PATIENCE_S)
+                    client.connect((address, server.addresses["stamp"][1]))
+                    client.send(bytes(44))
+                    self.assertEqual(len(client.recv(2000)), 44)
+
+
+class Stamp(unittest.TestCase):
+    def setUp(self):
+        self.server = Server("--packets-per-second", "50", stamp=True)
+        self.addCleanup(self.server.__exit__)
+        self.client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(self.client.close)
+        self.client.settimeout(PATIENCE_S)
+        self.client.connect(self.server.addresses["stamp"])
+
+    def test_an_answer_is_as_long_as_its_question(self):
+        for size in (44, 45, 100, 1472, 2048):
+            with self.subTest(size=size):
+                request = struct.pack(">IQHH", 7, 0x1122334455667788, 0x0101, 9) + b"\xff" * (size - 16)
+                before = time.time()
+                self.client.send(request)
+                answer = self.client.recv(4096)
+                after = time.time()
+                self.assertEqual(len(answer), size)
+                (sequence, sent, _, session, received, sender_sequence, sender_time, sender_error, _, ttl) = (
+                    struct.unpack(">IQHHQIQHHB", answer[:41]))
+                self.assertEqual((sequence, session, sender_sequence, sender_time, sender_error),
+                                 (7, 9, 7, 0x1122334455667788, 0x0101))
+                self.assertGreater(ttl, 0)
+                received_s, sent_s = (stamp / 2**32 - 2208988800 for stamp in (received, sent))
+                self.assertLessEqual(before - 0.001, received_s)
+                self.assertLessEqual(received_s, sent_s)
+                self.assertLessEqual(sent_s, after + 0.001)
+                self.assertEqual(answer[41:], bytes(size - 41))
+
+    def test_what_is_too_short_or_too_long_gets_nothing(self):
+        for size in (0, 1, 43, 2049, 9000):
+            self.client.send(bytes(size))
+        self.client.send(b"\0\0\0\x05" + bytes(40))
+        self.assertEqual(self.client.recv(4096)[:4], b"\0\0\0\x05")
+        self.client.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            self.client.recv(4096)
+
+    def test_the_rate_of_one_client_is_limited(self):
+        for _ in range(200):
+            self.client.send(bytes(44))
+        self.client.settimeout(0.5)
+        answers = 0
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.client.recv(4096)
+                answers += 1
+        self.assertIn(answers, range(50, 101))  # a new second may begin in between
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main(verbosity=2)
