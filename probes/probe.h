@@ -11,6 +11,7 @@
 #include "agent/base/terms.h"
 #include "probes/loop.h"
 #include "probes/measurement.h"
+#include "probes/progress.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,14 +36,6 @@ struct dk_plan {
 enum dk_privilege {
     DK_PRIVILEGE_NONE,
     DK_PRIVILEGE_NET_RAW,
-};
-
-// How far a running probe is, for a person who waits.
-struct dk_progress {
-    const char *probe;
-    int64_t elapsed_ns, duration_ns; // duration_ns is 0 while it is not known
-    int64_t bytes;                   // payload so far
-    int64_t rate_bps;                // over about the last second; 0 for latency probes
 };
 
 // Private state of one run of one probe.

@@ -16,7 +16,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # The picture: what a file may include beside its own folder. The first row that fits a file is its row. A stage sees
 # the base helpers and the values, not its neighbours.
 BASE = "agent/base/"
-VALUES = ["agent/context/context.h", "agent/judge/verdict.h", "config/rules.h", "probes/measurement.h"]
+VALUES = ["agent/context/context.h", "agent/judge/verdict.h", "config/rules.h", "probes/measurement.h",
+          "probes/progress.h"]
 ALL = ["agent/", "config/", "probes/"]
 PICTURE = [
     ("agent/base/*", []),

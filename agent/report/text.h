@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Text for people: in their language, and measured in the columns it takes.
+#pragma once
+
+#include "agent/base/buf.h"
+
+#include <stddef.h>
+
+#if DK_NLS
+#include <libintl.h>
+#define _(text) dgettext("dokiem", text)
+#else
+#define _(text) (text)
+#endif
+// Marks a text that _() is applied to later.
+#define N_(text) text
+
+// Binds the catalogue "dokiem" in `directory` (DIRECTORY/vi/LC_MESSAGES/dokiem.mo). Without one for the
+// user's language, or when dokiem was built without NLS, texts stay English. Call setlocale() first.
+void dk_text_bind(const char *directory);
+
+// Columns that clean text takes: combining marks take none, East Asian wide characters two.
+size_t dk_text_columns(const char *text);
+
+// Appends `text` with everything that is not clean UTF-8 (dk_text_is_clean) as '?'. Errors as dk_buf_append.
+enum dk_err dk_text_append_clean(struct dk_buf *out, const char *text);
+
+// Appends clean `text`, broken at spaces so that lines stay within `columns`, later lines indented by
+// `indent` spaces; the first begins at column `at`. A word that is too long stays whole. No line end after
+// the last line.
+enum dk_err dk_text_append_wrapped(struct dk_buf *out, const char *text, size_t at, size_t indent,
+                                   size_t columns);
