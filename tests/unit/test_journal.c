@@ -404,7 +404,7 @@ static int append_to_full_disk(void)
     char *jws = malloc(9000);
 
     if (jws == NULL || unshare(CLONE_NEWNS) != 0 ||
-        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("tmpfs", dk_harness_directory(), "tmpfs", 0, "size=64k") != 0 ||
         dk_journal_open(dk_harness_directory(), true, &journal, NULL) != DK_OK)
         return 254;
