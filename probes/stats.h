@@ -41,7 +41,8 @@ bool dk_stats_rate_bps(int64_t bytes, int64_t duration_ns, int64_t *out);
 // The number of intervals at the start that the steady rate leaves out. With n intervals, T(i) the bytes of
 // all streams in interval i, w = max(1, floor(250 ms / interval)), S(i) = T(i−w+1) + … + T(i) for i >= w−1,
 // and M the median (as above) of S(i) over i >= max(w−1, ceil(n / 2)):
-//   k = the first i >= w−1 with 10 * S(i) >= 9 * M;   result = min(floor(n / 2), max(ceil(n / 5), k)).
+//   k = the first i >= w−1 with 10 * S(i) >= 9 * M;   result = min(floor(n / 2), max(ceil(n / 5), k));
+// floor(n / 2) when w is more than that.
 // 0 for an empty series or one that dk_stats_rates() refuses.
 int64_t dk_stats_ramp_up_intervals(const struct dk_series *series);
 
