@@ -3,14 +3,42 @@
 
 #include "agent/base/parse.h"
 
+#include <locale.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#if DK_NLS
+// A small system may not have the locale that the user names. C.UTF-8 with LANGUAGE then gives their
+// language.
+static void stand_in_for_missing_locale(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+    const char *wanted = NULL, *current = setlocale(LC_MESSAGES, NULL);
+    char language[16];
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && (wanted == NULL || wanted[0] == '\0'); i++)
+        wanted = getenv(names[i]);
+    if (wanted == NULL || current == NULL || strcmp(current, "C") != 0)
+        return;
+
+    size_t len = strcspn(wanted, ".@");
+
+    if (len == 0 || len >= sizeof language || wanted[0] == 'C' || strncmp(wanted, "POSIX", len) == 0)
+        return;
+    snprintf(language, sizeof language, "%.*s", (int)len, wanted);
+    if (setlocale(LC_CTYPE, "C.UTF-8") != NULL && setlocale(LC_MESSAGES, "C.UTF-8") != NULL)
+        setenv("LANGUAGE", language, 0);
+}
+#endif
 
 void dk_text_bind(const char *directory)
 {
 #if DK_NLS
     bindtextdomain("dokiem", directory);
+    stand_in_for_missing_locale();
 #else
     (void)directory;
 #endif

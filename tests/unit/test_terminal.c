@@ -308,14 +308,11 @@ static void a_file_is_no_terminal(void)
     fclose(file);
 }
 
-static void vietnamese_where_the_locale_asks_for_it(void)
+static void assert_vietnamese(void)
 {
     struct dk_sample sample;
 
     dk_sample_make(&sample, DK_TECHNOLOGY_4G, 36000000);
-    CU_ASSERT_PTR_NOT_NULL(setlocale(LC_ALL, "C.UTF-8"));
-    setenv("LANGUAGE", "vi", 1);
-    dk_text_bind(DK_CATALOGUES);
     report(&sample, &pipe_80);
 #if DK_NLS
     CU_ASSERT_TRUE(says("KHÔNG ĐẠT  tải xuống"));
@@ -328,6 +325,42 @@ static void vietnamese_where_the_locale_asks_for_it(void)
     CU_ASSERT_TRUE(says("FAIL  download"));
 #endif
     unsetenv("LANGUAGE");
+    setlocale(LC_ALL, "C");
+    dk_measurement_free(&sample.measurement);
+}
+
+static void vietnamese_where_the_language_is_asked_for(void)
+{
+    CU_ASSERT_PTR_NOT_NULL(setlocale(LC_ALL, "C.UTF-8"));
+    setenv("LANGUAGE", "vi", 1);
+    dk_text_bind(DK_CATALOGUES);
+    assert_vietnamese();
+}
+
+static void vietnamese_where_the_system_lacks_the_locale(void)
+{
+    const char *before = getenv("LC_ALL");
+    char kept[64] = "";
+
+    snprintf(kept, sizeof kept, "%s", before != NULL ? before : "");
+    setenv("LC_ALL", "vi_VN.UTF-8", 1);
+    setlocale(LC_ALL, "");
+    dk_text_bind(DK_CATALOGUES);
+    setenv("LC_ALL", kept, 1);
+    assert_vietnamese();
+}
+
+static void english_where_no_language_is_asked_for(void)
+{
+    struct dk_sample sample;
+
+    setenv("LC_ALL", "C.UTF-8", 1);
+    setlocale(LC_ALL, "");
+    dk_text_bind(DK_CATALOGUES);
+    dk_sample_make(&sample, DK_TECHNOLOGY_4G, 36000000);
+    report(&sample, &pipe_80);
+    CU_ASSERT_TRUE(says("FAIL  download"));
+    CU_ASSERT_PTR_NULL(getenv("LANGUAGE"));
     setlocale(LC_ALL, "C");
     dk_measurement_free(&sample.measurement);
 }
@@ -346,9 +379,14 @@ int main(int argc, char **argv)
         DK_CASE(without_a_terminal_nothing_is_drawn),
         DK_CASE(json_events_are_one_object_a_line),
         DK_CASE(a_file_is_no_terminal),
-        DK_CASE(vietnamese_where_the_locale_asks_for_it),
+        DK_CASE(vietnamese_where_the_language_is_asked_for),
+        DK_CASE(vietnamese_where_the_system_lacks_the_locale),
+        DK_CASE(english_where_no_language_is_asked_for),
         {0},
     };
+
+    unsetenv("LANGUAGE");
+
     int status = dk_harness_main(argc, argv, "terminal", cases);
 
     free(written);
