@@ -59,7 +59,12 @@ static void the_table_of_clients_is_bounded_and_fair(void)
     busy->connections = 1;
     busy->bytes = 1000;
 
-    // However many others come, who has a connection stays, and somebody idle has to go.
+    struct dk_peer heavy_peer = peer_of("203.0.113.8");
+    struct dk_client *heavy = dk_clients_find(clients, &heavy_peer, now);
+
+    heavy->bytes = 1000000;
+
+    // However many others come, who has a connection stays, and so does the use of who used much.
     size_t full = 0;
 
     for (int i = 0; i < 100000; i++) {
@@ -76,6 +81,7 @@ static void the_table_of_clients_is_bounded_and_fair(void)
     CU_ASSERT_EQUAL(full, 0);
     CU_ASSERT_PTR_EQUAL(dk_clients_find(clients, &peer, now), busy);
     CU_ASSERT_EQUAL(busy->bytes, 1000);
+    CU_ASSERT_EQUAL(dk_clients_find(clients, &heavy_peer, now)->bytes, 1000000);
 
     // With every place taken by connections a new one is refused.
     for (int i = 0; i < 200000; i++) {

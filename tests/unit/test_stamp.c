@@ -228,7 +228,7 @@ static void reflector_serves_a_socket_within_its_rate(void)
     struct dk_reflector_counts counts = dk_reflector_counts(reflector);
 
     // A new second may begin in between and allow as many again.
-    CU_ASSERT_TRUE(answers == RATE || answers == 2 * RATE || answers == SENT);
+    CU_ASSERT_TRUE(answers >= RATE && answers <= 2 * RATE);
     CU_ASSERT_EQUAL(counts.answered, answers);
     CU_ASSERT_EQUAL(counts.malformed, 2);
     CU_ASSERT_EQUAL(counts.answered + counts.limited, SENT);
