@@ -85,10 +85,10 @@ static bool is_global(const struct sockaddr *address)
     return !IN6_IS_ADDR_LOOPBACK(v6) && !IN6_IS_ADDR_LINKLOCAL(v6);
 }
 
+// The kernel gives no interface a name with '/', nor "." or "..": one that exists is safe in a path.
 static bool is_usable_name(const char *name)
 {
-    return name[0] != '\0' && strlen(name) < IF_NAMESIZE && strchr(name, '/') == NULL && name[0] != '.' &&
-           dk_text_is_clean(name, strlen(name)) && if_nametoindex(name) != 0;
+    return strlen(name) < IF_NAMESIZE && dk_text_is_clean(name, strlen(name)) && if_nametoindex(name) != 0;
 }
 
 // Reads /sys/class/net/IF/FILE, without the line end.
