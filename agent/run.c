@@ -6,10 +6,7 @@
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
 #include "agent/state.h"
-#include "probes/http/http.h"
 #include "probes/loop.h"
-#include "probes/stamp/stamp.h"
-#include "probes/throughput/throughput.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -52,9 +49,14 @@ static void show_progress(const struct session *session, const struct dk_probe *
 }
 
 // Runs one probe to its end, its deadline, or the interrupt. What went wrong is in the measurement; an error is ours.
-static enum dk_err run_probe(struct session *session, const struct dk_probe *probe, struct dk_fault *fault)
+static enum dk_err run_probe(struct session *session, const char *name, struct dk_fault *fault)
 {
+    const struct dk_probe *probe = dk_probe_find(name);
     struct dk_probe_run *run = NULL;
+
+    if (probe == NULL)
+        return dk_fail(fault, DK_ERR_INTERNAL, name, NULL, "there is no such probe");
+
     enum dk_err err = probe->start(session->loop, &session->plan, &session->result->measurement, &run, fault);
 
     if (err != DK_OK)
@@ -116,13 +118,13 @@ static enum dk_err measure_latency(struct session *session, struct dk_fault *fau
     const struct dk_latency *latency = &session->result->measurement.latency_idle;
 
     if (strcmp(session->plan.stamp, "off") != 0) {
-        enum dk_err err = run_probe(session, &dk_probe_stamp, fault);
+        enum dk_err err = run_probe(session, "stamp", fault);
 
         // A reflector that was named and does not answer is a finding; one that was only hoped for is not.
         if (err != DK_OK || chosen || latency->status == DK_STATUS_OK || session->interrupted)
             return err;
     }
-    return run_probe(session, &dk_probe_http_latency, fault);
+    return run_probe(session, "http", fault);
 }
 
 static enum dk_err measure(struct session *session, struct dk_fault *fault)
@@ -134,7 +136,7 @@ static enum dk_err measure(struct session *session, struct dk_fault *fault)
 
     mark_missing(session, DK_STATUS_FAILED, "interrupted");
     if (session->plan.url[0] != '\0') {
-        err = run_probe(session, &dk_probe_reach, fault);
+        err = run_probe(session, "reach", fault);
     } else {
         measurement->server = (struct dk_server){.status = DK_STATUS_FAILED, .connect_ns = -1};
         snprintf(measurement->server.reason, sizeof measurement->server.reason,
@@ -151,9 +153,9 @@ static enum dk_err measure(struct session *session, struct dk_fault *fault)
     if ((only & DK_ONLY_LATENCY) && !session->interrupted)
         err = measure_latency(session, fault);
     if (err == DK_OK && (only & DK_ONLY_DOWNLOAD) && !session->interrupted)
-        err = run_probe(session, &dk_probe_download, fault);
+        err = run_probe(session, "download", fault);
     if (err == DK_OK && (only & DK_ONLY_UPLOAD) && !session->interrupted)
-        err = run_probe(session, &dk_probe_upload, fault);
+        err = run_probe(session, "upload", fault);
     return err;
 }
 

@@ -124,22 +124,14 @@ static enum dk_err scan(int argc, char **argv, enum dk_arguments_kind kind, stru
     return DK_OK;
 }
 
-// The first configuration file that exists, "" when none does. The environment is only believed in absolute paths.
-static void find_config(char path[static PATH_MAX])
+// Writes FOLDER/END when FOLDER is an absolute path and the file exists: the environment is believed in no other form.
+static bool file_below(const char *folder, const char *end, char path[static PATH_MAX])
 {
-    const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    char candidates[3][PATH_MAX] = {"", "", "/etc/dokiem/dokiem.ini"};
-
-    if (base != NULL && base[0] == '/')
-        snprintf(candidates[0], PATH_MAX, "%s/dokiem/dokiem.ini", base);
-    if (home != NULL && home[0] == '/')
-        snprintf(candidates[1], PATH_MAX, "%s/.config/dokiem/dokiem.ini", home);
+    if (folder != NULL && folder[0] == '/' && snprintf(path, PATH_MAX, "%s/%s", folder, end) < PATH_MAX &&
+        access(path, F_OK) == 0)
+        return true;
     path[0] = '\0';
-    for (int i = 0; i < 3; i++)
-        if (candidates[i][0] != '\0' && access(candidates[i], F_OK) == 0) {
-            snprintf(path, PATH_MAX, "%s", candidates[i]);
-            return;
-        }
+    return false;
 }
 
 enum dk_err dk_arguments_read(int argc, char **argv, enum dk_arguments_kind kind, const struct dk_own_flag *own,
@@ -159,8 +151,9 @@ enum dk_err dk_arguments_read(int argc, char **argv, enum dk_arguments_kind kind
         return DK_OK;
     if (table.config != NULL)
         snprintf(out->config_path, sizeof out->config_path, "%s", table.config);
-    else
-        find_config(out->config_path);
+    else if (!file_below(getenv("XDG_CONFIG_HOME"), "dokiem/dokiem.ini", out->config_path) &&
+             !file_below(getenv("HOME"), ".config/dokiem/dokiem.ini", out->config_path))
+        (void)file_below("/etc", "dokiem/dokiem.ini", out->config_path);
     if (out->config_path[0] != '\0') {
         err = dk_settings_read_file(&out->settings, out->config_path, fault);
         if (err != DK_OK)

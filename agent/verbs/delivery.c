@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/verbs/delivery.h"
+
+#include "agent/base/file.h"
+#include "agent/state.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+// The collector's key, learnt at enrolment. Errors: PERMISSION (not enrolled), as dk_file_read, DATA.
+static enum dk_err read_collector_key(const char *state_dir, struct dk_key **out, struct dk_fault *fault)
+{
+    static const char todo[] = "enrol this device: dokiem enrol --collector URL --token TOKEN";
+    char path[PATH_MAX + sizeof DK_COLLECTOR_KEY_FILE];
+    dk_auto_buf struct dk_buf text = dk_buf_make(4096);
+    struct dk_fault reading = {0};
+
+    snprintf(path, sizeof path, "%s/%s", state_dir, DK_COLLECTOR_KEY_FILE);
+
+    enum dk_err err = dk_file_read(path, &text, &reading);
+
+    if (err == DK_ERR_NO_INPUT)
+        return dk_fail(fault, DK_ERR_PERMISSION, path, todo, "is missing: this device is not enrolled");
+    if (err != DK_OK)
+        return dk_fail(fault, err, reading.where, reading.todo, "%s", reading.what);
+    return dk_key_read_public(path, dk_buf_text(&text), text.len, out, fault);
+}
+
+enum dk_err dk_delivery(const struct dk_settings *settings, int interrupt_fd, struct dk_deliver_result *out,
+                        struct dk_fault *fault)
+{
+    dk_auto(journal) struct dk_journal *journal = NULL;
+    dk_auto(key) struct dk_key *key = NULL;
+
+    *out = (struct dk_deliver_result){0};
+    if (settings->collector_url[0] == '\0')
+        return dk_fail(fault, DK_ERR_CONFIG, "[collector] url", "set it, or give --collector URL",
+                       "is not set");
+
+    enum dk_err err = read_collector_key(settings->state_dir, &key, fault);
+
+    if (err == DK_OK)
+        err = dk_journal_open(settings->state_dir, false, &journal, fault);
+    if (err == DK_OK)
+        err = dk_journal_lock_delivery(journal, fault);
+    if (err != DK_OK)
+        return err;
+
+    const struct dk_deliver_options options = {
+        .url = settings->collector_url,
+        .ca_file = settings->collector_ca_file,
+        .user_agent = "dokiem/" DK_VERSION,
+        .collector_key = key,
+        .timeout_ns = settings->collector_timeout_ns,
+        .batch = settings->collector_batch,
+        .interrupt_fd = interrupt_fd,
+    };
+
+    return dk_deliver(journal, &options, out, fault);
+}
