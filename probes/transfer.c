@@ -62,17 +62,34 @@ static void note_connection(struct dk_transfer *transfer)
     transfer->tls_record_overhead_bytes = record_overhead_bytes(ssl);
 }
 
+static void set_too_much(struct dk_transfer *transfer)
+{
+    set_reason(transfer, "the server sends more than the %lld bytes asked for", (long long)transfer->body_max_bytes);
+}
+
 static size_t on_header(char *data, size_t size, size_t count, void *argument)
 {
     static const char encoding[] = "content-encoding:";
     struct dk_transfer *transfer = argument;
     size_t len = size * count;
 
+    if (transfer->header_bytes == 0)
+        transfer->answered = dk_mono_now();
     note_connection(transfer);
     transfer->header_bytes += (int64_t)len;
     if (transfer->header_bytes > HEADER_MAX_BYTES) {
         set_reason(transfer, "the server sent more than %d bytes of headers", (int)HEADER_MAX_BYTES);
         return 0;
+    }
+    // The empty line: what the server announces is known, and need not be waited for.
+    if (len <= 2) {
+        curl_off_t announced_bytes = -1;
+
+        curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced_bytes);
+        if (announced_bytes > transfer->body_max_bytes) {
+            set_too_much(transfer);
+            return 0;
+        }
     }
     if (len >= sizeof encoding && strncasecmp(data, encoding, sizeof encoding - 1) == 0) {
         set_reason(transfer, "the server compresses its answer; its payload cannot be counted");
@@ -95,8 +112,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *argument)
     }
     transfer->body_bytes += (int64_t)len;
     if (transfer->body_bytes > transfer->body_max_bytes) {
-        set_reason(transfer, "the server sent more than the %lld bytes asked for",
-                   (long long)transfer->body_max_bytes);
+        set_too_much(transfer);
         return 0;
     }
     return len;
@@ -112,6 +128,16 @@ static size_t on_send(char *out, size_t size, size_t count, void *argument)
 
     transfer->sent_bytes += (int64_t)given;
     return given;
+}
+
+// libcurl's own PRETRANSFER time is taken after the request was sent: too late for a round trip.
+static int on_request(void *argument, char *remote_address, char *local_address, int remote_port, int local_port)
+{
+    struct dk_transfer *transfer = argument;
+
+    (void)remote_address, (void)local_address, (void)remote_port, (void)local_port;
+    transfer->requested = dk_mono_now();
+    return CURL_PREREQFUNC_OK;
 }
 
 static int on_socket_opened(void *argument, curl_socket_t socket, curlsocktype purpose)
@@ -153,6 +179,8 @@ enum dk_err dk_transfer_init(struct dk_transfer *transfer, struct dk_loop *loop,
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER_BYTES);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, plan->user_agent);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);

@@ -19,6 +19,8 @@ struct dk_transfer {
     CURL *easy; // owned; to be added to the loop
     struct dk_loop *loop;
     const char *base_url;
+    struct dk_mono requested; // the connection was ready, the request about to be sent
+    struct dk_mono answered;  // the first line of the answer was read
     int64_t header_bytes;   // of the current answer
     int64_t body_bytes;     // of the current answer
     int64_t body_max_bytes; // more than this is an error

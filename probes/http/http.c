@@ -119,9 +119,7 @@ static void on_answer(void *argument, CURL *easy, CURLcode result)
         return;
     }
     if (!first)
-        // From the request handed to the kernel to the first byte of the answer.
-        run->rtt_ns[run->sent - 1] =
-            info_ns(easy, CURLINFO_STARTTRANSFER_TIME_T) - info_ns(easy, CURLINFO_PRETRANSFER_TIME_T);
+        run->rtt_ns[run->sent - 1] = dk_mono_diff_ns(run->transfer.answered, run->transfer.requested);
     if (run->sent == run->wanted) {
         stop(run, DK_STATUS_OK, "");
         return;
