@@ -32,7 +32,7 @@ PICTURE = [
     ("agent/deliver/*", [BASE, "agent/journal/journal.h", "agent/record/key.h", "agent/record/seal.h"]),
     ("agent/report/*", [BASE, "agent/record/record.h", *VALUES]),
     ("agent/verbs/*", ALL),
-    ("agent/main.c", [BASE, "agent/verbs/"]),
+    ("agent/main.c", [BASE, "agent/verbs/", "agent/report/text.h"]),
     ("agent/run.[ch]", ALL),
     ("agent/state.h", []),
     ("collector/*", [BASE, "agent/record/"]),

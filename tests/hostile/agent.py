@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the built `dokiem` in a state folder of its own, for the tests of this folder."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+
+PROGRAM = os.environ.get("DOKIEM", "dokiem")
+
+# No configuration of the machine's or the user's may take part.
+ENVIRONMENT = {**os.environ, "HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
+
+
+class Agent:
+    """One device. Use as a context manager: its folder goes with it."""
+
+    def __enter__(self):
+        self.folder = tempfile.mkdtemp(prefix="dokiem-agent-")
+        self.state = os.path.join(self.folder, "state")
+        made = self.run("keygen")
+        assert made.returncode == 0, made.stderr
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def configuration(self, text):
+        path = os.path.join(self.folder, "dokiem.ini")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def command(self, verb, *arguments):
+        return [PROGRAM, verb, "--state", self.state, *arguments]
+
+    def run(self, verb, *arguments, timeout=60, **options):
+        return subprocess.run(self.command(verb, *arguments), capture_output=True, text=True, timeout=timeout,
+                              env=ENVIRONMENT, stdin=subprocess.DEVNULL, **options)
+
+    def start(self, verb, *arguments, **options):
+        return subprocess.Popen(self.command(verb, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True, env=ENVIRONMENT, stdin=subprocess.DEVNULL, **options)
+
+    def last(self):
+        """The payload of the last record kept."""
+        shown = self.run("show", "last", "--format", "json")
+        assert shown.returncode == 0, shown.stderr
+        return json.loads(shown.stdout)
+
+    def records(self):
+        folder = os.path.join(self.state, "journal")
+        return sorted(name for name in os.listdir(folder) if name.endswith(".jws") and "receipt" not in name)
+
+    def chain_is_whole(self):
+        verified = self.run("verify", os.path.join(self.state, "journal"))
+        return verified.returncode == 0, verified.stdout + verified.stderr

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers that are away, broken or hostile: each leaves a `failed` record with its reason, exit status 69, within the
+deadline and in bounded memory."""
+
+import contextlib
+import os
+import resource
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from agent import Agent  # noqa: E402
+
+CONNECT_TIMEOUT_S = 2
+DURATION_S = 1
+# Reach, latency, download and upload may each wait for the connect timeout; a wide margin for a busy machine.
+DEADLINE_S = 4 * CONNECT_TIMEOUT_S + 2 * DURATION_S + 20
+# The addresses a sanitizer reserves do not count as resident; its shadow of what is used does.
+RSS_MAX_KB = 400_000 if os.environ.get("DOKIEM_SANITIZED") else 64_000
+
+OK_EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Server:
+    """A TCP server on the loopback: `talk(connection, request)` answers one request; False ends the connection."""
+
+    def __init__(self, talk, context=None):
+        self._talk, self._context = talk, context
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self._listener.getsockname()[1]
+        self._open = set()
+        self._stopped = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stopped = True
+        # shutdown() wakes the thread that is in accept().
+        for each in [self._listener, *self._open]:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self):
+        while not self._stopped:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        try:
+            if self._context:
+                connection = self._context.wrap_socket(connection, server_side=True)
+            self._open.add(connection)
+            while True:
+                request = self._head(connection)
+                if not request or not self._talk(connection, request):
+                    break
+        except (OSError, ssl.SSLError):
+            pass
+        finally:
+            self._open.discard(connection)
+            connection.close()
+
+    @staticmethod
+    def _head(connection):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            part = connection.recv(4096)
+            if not part:
+                return None
+            data += part
+        return data.split(b"\r\n", 1)[0].decode("latin-1")
+
+
+def good_until(path, talk):
+    """Answers the small requests well, so that what follows is reached."""
+
+    def both(connection, request):
+        if path in request:
+            return talk(connection, request)
+        connection.sendall(OK_EMPTY)
+        return True
+
+    return both
+
+
+def answer(head, body=b""):
+    def talk(connection, _request):
+        connection.sendall(head.replace(b"\n", b"\r\n") + body)
+        return True
+
+    return talk
+
+
+class Servers(unittest.TestCase):
+    def setUp(self):
+        self.agent = self.enterContext(Agent()) if hasattr(self, "enterContext") else Agent().__enter__()
+        if not hasattr(self, "enterContext"):
+            self.addCleanup(self.agent.__exit__)
+        self.config = self.agent.configuration(
+            f"[server]\nconnect_timeout = {CONNECT_TIMEOUT_S}s\n[latency]\ncount = 2\ntimeout = 500ms\n")
+
+    def fails(self, url, *words, options=()):
+        started = time.monotonic()
+        result = self.agent.run("run", "--config", self.config, "--server", url, "--stamp", "off", "--technology", "4g",
+                                "--duration", str(DURATION_S), *options, timeout=DEADLINE_S)
+        took = time.monotonic() - started
+        self.assertEqual(result.returncode, 69, result.stderr)
+        self.assertLess(took, DEADLINE_S)
+        record = self.agent.last()
+        self.assertEqual(record["kind"], "failed")
+        for word in words:
+            self.assertIn(word, record["reason"])
+            self.assertIn(word, result.stderr)
+        for figure in ("download", "upload"):
+            if record[figure]["status"] != "ok":
+                self.assertNotIn("rate_bps", record[figure])
+                self.assertTrue(record[figure]["reason"])
+        self.assertNotEqual(record["verdict"]["outcome"], "pass")
+        whole, words_of_verify = self.agent.chain_is_whole()
+        self.assertTrue(whole, words_of_verify)
+        return record
+
+    def fails_with(self, talk, *words, context=None, scheme="http", options=()):
+        with Server(talk, context) as server:
+            return self.fails(f"{scheme}://127.0.0.1:{server.port}", *words, options=options)
+
+    def test_no_server_is_configured(self):
+        result = self.agent.run("run", "--technology", "4g")
+        self.assertEqual(result.returncode, 69)
+        self.assertIn("no reference server is configured", self.agent.last()["reason"])
+        self.assertEqual(self.agent.last()["kind"], "failed")
+
+    def test_name_does_not_resolve(self):
+        self.fails("http://nobody.invalid", "nobody.invalid")
+
+    def test_refuses(self):
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            port = unused.getsockname()[1]
+        self.fails(f"http://127.0.0.1:{port}", "server:")
+
+    def test_hangs_after_connecting(self):
+        self.fails_with(lambda connection, _: time.sleep(DEADLINE_S), "no answer within")
+
+    def test_hangs_before_the_download(self):
+        self.fails_with(good_until("/garbage", lambda connection, _: time.sleep(DEADLINE_S)), "download:")
+
+    def test_is_not_http(self):
+        self.fails_with(lambda connection, _: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n"), "server:")
+
+    def test_answers_with_an_error(self):
+        for status in (404, 500, 429):
+            with self.subTest(status):
+                self.fails_with(answer(b"HTTP/1.1 %d No\nContent-Length: 3\n\n" % status, b"no\n"), str(status))
+
+    def test_garbage_is_missing(self):
+        self.fails_with(good_until("/garbage", answer(b"HTTP/1.1 404 No\nContent-Length: 3\n\n", b"no\n")), "404")
+
+    def test_redirects_for_ever(self):
+        self.fails_with(answer(b"HTTP/1.1 302 Found\nLocation: /empty\nContent-Length: 0\n\n"), "302", "redirect")
+
+    def test_sends_half_a_body(self):
+        def half(connection, _request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n" + bytes(1 << 20))
+            return False
+
+        self.fails_with(good_until("/garbage", half), "download:")
+
+    def test_sends_almost_nothing(self):
+        self.fails_with(good_until("/garbage", answer(b"HTTP/1.1 200 OK\nContent-Length: 10\n\n", b"0123456789")),
+                        "sent 10 bytes where")
+
+    def test_sends_more_than_asked(self):
+        self.fails_with(answer(b"HTTP/1.1 200 OK\nContent-Length: 1000000\n\n", bytes(1000000)), "more than the")
+        big = b"HTTP/1.1 200 OK\nContent-Length: 1099511627776\n\n"
+        self.fails_with(good_until("/garbage", answer(big, bytes(1 << 20))), "download:", "more than the")
+
+    def test_resets_the_connection(self):
+        def reset(connection, _request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n" + bytes(1 << 20))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            return False
+
+        self.fails_with(good_until("/garbage", reset), "download:")
+
+    def test_refuses_the_upload(self):
+        def refuse(connection, request):
+            if request.startswith("POST"):
+                connection.sendall(b"HTTP/1.1 413 Too large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                return False
+            connection.sendall(OK_EMPTY)
+            return True
+
+        self.fails_with(refuse, "upload:", options=("--only", "upload"))
+
+    def test_gzip_bomb(self):
+        bomb = answer(b"HTTP/1.1 200 OK\nContent-Encoding: gzip\nContent-Length: 104857600\n\n", bytes(1 << 20))
+        self.fails_with(good_until("/garbage", bomb), "compresses")
+        self.assert_memory_is_bounded()
+
+    def test_endless_headers(self):
+        def endless(connection, _request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            while True:
+                connection.sendall(b"X: " + b"y" * 1000 + b"\r\n")
+
+        self.fails_with(endless, "headers")
+
+        def endless_line(connection, _request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while True:
+                connection.sendall(b"y" * 65536)
+
+        self.fails_with(endless_line, "server:")
+        self.assert_memory_is_bounded()
+
+    def assert_memory_is_bounded(self):
+        # Of all children that have ended: the largest. Python's own helpers are none of them.
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, RSS_MAX_KB)
+
+    def test_words_of_the_server_do_not_reach_the_terminal(self):
+        record = self.fails_with(answer(b"HTTP/1.1 200 \x1b[31mred\nContent-Encoding: \x1b]0;x\x07\n\n"))
+        self.assertTrue(record["reason"].isprintable())
+
+    def test_certificate_is_wrong(self):
+        with tempfile.TemporaryDirectory() as folder:
+            certificate, key = os.path.join(folder, "c.pem"), os.path.join(folder, "k.pem")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                            "-subj", "/CN=other", "-addext", "subjectAltName=DNS:other.example", "-days", "2",
+                            "-keyout", key, "-out", certificate], check=True, capture_output=True)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            serve = answer(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n")
+            self.fails_with(serve, "certificate", context=context, scheme="https")
+            # Trusted, but made out to another name.
+            self.fails_with(serve, "127.0.0.1", context=context, scheme="https", options=("--ca-file", certificate))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
