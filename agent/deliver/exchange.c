@@ -102,14 +102,19 @@ static enum dk_err perform(CURL *easy, int interrupt_fd, CURLcode *result)
     return err;
 }
 
-static enum dk_err explain(CURLcode code, const char *url, const struct transfer *transfer,
+static enum dk_err explain(CURL *easy, CURLcode code, const char *url, const struct transfer *transfer,
                            struct dk_fault *fault)
 {
     struct dk_response *response = transfer->response;
+    curl_off_t connected_us = 0;
 
     if (transfer->too_long)
         return dk_fail(fault, DK_ERR_DATA, url, "check the collector's URL",
                        "the answer is longer than any collector's");
+    // The library says "unsupported protocol" also of an answer that is not HTTP.
+    (void)curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected_us);
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && connected_us > 0)
+        code = CURLE_WEIRD_SERVER_REPLY;
     switch ((int)code) {
     case CURLE_OUT_OF_MEMORY:
         return dk_fail(fault, DK_ERR_MEMORY, url, NULL, "out of memory");
@@ -162,7 +167,7 @@ enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *pa
     if (err != DK_OK)
         return dk_fail(fault, err == DK_ERR_IO ? DK_ERR_NOT_NOW : err, url, NULL, "%s", dk_err_text(err));
     if (result != CURLE_OK)
-        return explain(result, url, &transfer, fault);
+        return explain(easy, result, url, &transfer, fault);
     (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response->status);
     (void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     (void)curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);

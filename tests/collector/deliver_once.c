@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The delivery stage alone, for the tests against collectors that misbehave:
-//   deliver_once deliver URL STATE BATCH TIMEOUT_MS
+//   deliver_once deliver URL STATE BATCH TIMEOUT_MS [CA_FILE]
 //   deliver_once enrol URL STATE TOKEN
 // Prints what came of it; the exit status is that of the error. SIGTERM interrupts.
 #include <inttypes.h>
@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 
     struct dk_deliver_options options = {
         .url = argv[2],
-        .ca_file = "",
+        .ca_file = argc > 6 ? argv[6] : "",
         .user_agent = "dokiem/test",
         .timeout_ns = argc > 5 ? strtoll(argv[5], NULL, 10) * 1000000 : INT64_C(5000000000),
         .batch = strtoll(argv[4], NULL, 10),
