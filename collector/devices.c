@@ -27,12 +27,15 @@ enum dk_err dk_token_make(struct dk_store *store, struct dk_wall now, int64_t li
     uint8_t random[16];
     struct dk_token token = {.approves = approves, .expires = {now.ns + lifetime_ns}};
     dk_auto_buf struct dk_buf text = dk_buf_make(DK_TOKEN_SIZE);
+    enum dk_err err = DK_OK;
 
-    if (RAND_bytes(random, sizeof random) != 1)
-        return dk_fail(fault, DK_ERR_INTERNAL, NULL, NULL, "the system gives no random numbers");
-
-    enum dk_err err = dk_base64url_encode(random, sizeof random, &text);
-
+    // One that begins with '-' would look like an option where people type it.
+    do {
+        dk_buf_free(&text);
+        if (RAND_bytes(random, sizeof random) != 1)
+            return dk_fail(fault, DK_ERR_INTERNAL, NULL, NULL, "the system gives no random numbers");
+        err = dk_base64url_encode(random, sizeof random, &text);
+    } while (err == DK_OK && text.data[0] == '-');
     if (err == DK_OK)
         err = dk_sha256_text(dk_buf_text(&text), text.len, token.sha256);
     if (err != DK_OK)

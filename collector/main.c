@@ -10,9 +10,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "agent/base/base64url.h"
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/base/parse.h"
+#include "agent/base/sha256.h"
 #include "agent/record/key.h"
 #include "collector/devices.h"
 #include "collector/http.h"
@@ -84,7 +86,7 @@ static enum dk_err read_time(const char *option, const char *text, int64_t *out_
                    text);
 }
 
-static enum dk_err read_option(int option, struct arguments *out, struct dk_fault *fault)
+static enum dk_err read_option(int option, const char *where, struct arguments *out, struct dk_fault *fault)
 {
     switch (option) {
     case 'l':
@@ -115,9 +117,29 @@ static enum dk_err read_option(int option, struct arguments *out, struct dk_faul
         out->help = true;
         return DK_OK;
     default:
-        return dk_fail(fault, DK_ERR_USAGE, NULL, "see: dokiem-collector --help",
-                       "an option is unknown or lacks its value");
+        return dk_fail(fault, DK_ERR_USAGE, where, "see: dokiem-collector --help",
+                       "is unknown or lacks its value");
     }
+}
+
+// A device's id may begin with '-' (one in 64 does) and must not be taken for an option: it is taken out of
+// argv.
+static const char *take_dashed_id(int *argc, char **argv)
+{
+    uint8_t hash[DK_SHA256_SIZE];
+
+    for (int i = 1; i < *argc; i++) {
+        char *id = argv[i];
+
+        if (id[0] != '-' || !dk_base64url_decode_exact(id, strlen(id), hash, sizeof hash))
+            continue;
+        (*argc)--;
+        for (int j = i; j < *argc; j++)
+            argv[j] = argv[j + 1];
+        argv[*argc] = NULL;
+        return id;
+    }
+    return NULL;
 }
 
 static enum dk_err read_arguments(int argc, char **argv, struct arguments *out, struct dk_fault *fault)
@@ -138,20 +160,22 @@ static enum dk_err read_arguments(int argc, char **argv, struct arguments *out, 
 
     *out = (struct arguments){
         .command = "", .rate = 20, .timeout_ns = 60 * DK_NS_PER_S, .expires_ns = 86400 * DK_NS_PER_S};
+    out->operand = take_dashed_id(&argc, argv);
+    opterr = 0; // we say it ourselves
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (option == 'v') {
             out->command = "version";
             return DK_OK;
         }
 
-        enum dk_err err = read_option(option, out, fault);
+        enum dk_err err = read_option(option, argv[optind - 1], out, fault);
 
         if (err != DK_OK)
             return err;
     }
     if (optind < argc)
         out->command = argv[optind++];
-    if (optind < argc)
+    if (optind < argc && out->operand == NULL)
         out->operand = argv[optind++];
     if (optind < argc)
         return dk_fail(fault, DK_ERR_USAGE, argv[optind], "see: dokiem-collector --help",

@@ -483,7 +483,7 @@ class CommandLine(Case):
         key, store = self.folder + "/k", "sqlite:" + self.folder + "/s"
         self.assertEqual(self.run_it("keygen", "--key", key).returncode, 0)
         rows = [
-            ((), 64, "--listen"), (("--nonsense",), 64, "--help"), (("fly",), 64, "fly"), (("approve",), 64, "ID"),
+            ((), 64, "--listen"), (("--nonsense",), 64, "--nonsense: is unknown"), (("fly",), 64, "fly"), (("approve",), 64, "ID"),
             (("version", "x"), 64, "x"), (("token",), 64, "--store"),
             (("token", "--store", "mysql:x"), 64, "sqlite:PATH"), (("token", "--store", "sqlite:"), 64, "sqlite:PATH"),
             (("token", "--store", "sqlite:/no/such/folder/x"), 74, "store"),
@@ -501,6 +501,15 @@ class CommandLine(Case):
                 self.assertIn(words, done.stderr)
         self.assertIn("--read-token", self.run_it("--help").stdout)
         self.assertRegex(self.run_it("version").stdout, r"^dokiem-collector \d+\.\d+\.\d+\n$")
+
+    def test_ids_and_tokens_that_look_like_options(self):
+        collector = self.collector()
+        for id in ("-" + "a" * 41 + "A", "--" + "h" * 40 + "A"):
+            self.assertIn(id + ": is no device", collector.command("approve", id, status=66))
+            self.assertIn(id + ": is no device", collector.command(id, "revoke", status=66))
+            self.assertEqual(self.run_it("approve", id, id).returncode, 64)
+        for _ in range(100):
+            self.assertFalse(collector.token().startswith("-"))
 
     def test_key_rules(self):
         key, store = self.folder + "/k", "sqlite:" + self.folder + "/s"
