@@ -483,7 +483,8 @@ class CommandLine(Case):
         key, store = self.folder + "/k", "sqlite:" + self.folder + "/s"
         self.assertEqual(self.run_it("keygen", "--key", key).returncode, 0)
         rows = [
-            ((), 64, "--listen"), (("--nonsense",), 64, "--nonsense: is unknown"), (("fly",), 64, "fly"), (("approve",), 64, "ID"),
+            ((), 64, "--listen"), (("--nonsense",), 64, "--nonsense: is unknown"),
+            (("fly",), 64, "fly"), (("approve",), 64, "ID"),
             (("version", "x"), 64, "x"), (("token",), 64, "--store"),
             (("token", "--store", "mysql:x"), 64, "sqlite:PATH"), (("token", "--store", "sqlite:"), 64, "sqlite:PATH"),
             (("token", "--store", "sqlite:/no/such/folder/x"), 74, "store"),
