@@ -129,8 +129,10 @@ static void report_server(const struct page *page, const struct dk_report_input 
 
     if (server->status == DK_STATUS_OK)
         paragraph(page, _("Server"), COLOUR_NONE, "", "%s, %s", name, server->address);
-    else
+    else if (input->kind == DK_KIND_MEASUREMENT)
         missing(page, _("Server"), server->status, server->reason);
+    else if (name[0] != '\0') // the run's reason says the rest
+        paragraph(page, _("Server"), COLOUR_NONE, "", "%s", name);
 }
 
 static void report_link(const struct page *page, const struct dk_report_input *input)
@@ -162,8 +164,7 @@ static void report_throughput(const struct page *page, const char *label, const 
     format_mbps(figure->rate_high_bps, high);
     format_mbps(figure->rate_whole_bps, whole);
     snprintf(mark, sizeof mark, "%8s Mb/s", rate);
-    paragraph(page, label, COLOUR_NONE, mark, _("(95 %% interval %s to %s; whole transfer %s)"), low, high,
-              whole);
+    paragraph(page, label, COLOUR_NONE, mark, _("(95 %% %s to %s; whole transfer %s)"), low, high, whole);
 }
 
 static void report_latency(const struct page *page, const char *label, const struct dk_latency *figure)
@@ -229,12 +230,12 @@ static void report_comparison(const struct page *page, const struct dk_check *ch
     format_amount(check->high, !at_least, high);
     format_amount(check->rule.threshold, !at_least, threshold);
     if (!check->has_value)
-        paragraph(page, "", COLOUR_NONE, "",
-                  at_least ? _("threshold: at least %s %s") : _("threshold: at most %s %s"), threshold, unit);
+        paragraph(page, "", COLOUR_NONE, "", at_least ? _("at least %s %s") : _("at most %s %s"), threshold,
+                  unit);
     else
         paragraph(page, "", COLOUR_NONE, "",
-                  at_least ? _("threshold: at least %s %s; measured %s, 95 %% interval %s to %s")
-                           : _("threshold: at most %s %s; measured %s, 95 %% interval %s to %s"),
+                  at_least ? _("at least %s %s; measured %s (95 %% %s to %s)")
+                           : _("at most %s %s; measured %s (95 %% %s to %s)"),
                   threshold, unit, value, low, high);
 }
 
