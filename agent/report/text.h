@@ -17,7 +17,8 @@
 #define N_(text) text
 
 // Binds the catalogue "dokiem" in `directory` (DIRECTORY/vi/LC_MESSAGES/dokiem.mo). Without one for the
-// user's language, or when dokiem was built without NLS, texts stay English. Call setlocale() first.
+// user's language, or when dokiem was built without NLS, texts stay English. Call setlocale() first: a
+// locale that the system lacks is stood in for by C.UTF-8 and LANGUAGE.
 void dk_text_bind(const char *directory);
 
 // Columns that clean text takes: combining marks take none, East Asian wide characters two.
