@@ -37,7 +37,8 @@ PICTURE = [
     ("agent/state.h", []),
     ("collector/*", [BASE, "agent/record/"]),
     ("tests/harness/*", []),
-    ("tests/*", [*ALL, "collector/", "tests/harness/", "tests/sample/"]),
+    ("tests/netlab/emulator/*", [BASE]),
+    ("tests/*", [*ALL, "collector/", "tests/harness/", "tests/netlab/emulator/", "tests/sample/"]),
 ]
 
 # Who may use which library.

@@ -3,14 +3,18 @@
 
     agent ──veth── server                     Lab(rate_bps=…)
     agent ──veth── router ──veth── server     Lab(rate_bps=…, router=True)
+    agent ──veth── link ──veth── server       EmulatedLab(down={…}, up={…}, seed=…)
 
-Both directions of the agent's link are shaped with `tc tbf`. The link's MTU is 1500 and tbf counts whole Ethernet
-frames, so TCP with timestamps carries rate × 1448/1514 of payload (PAYLOAD_SHARE).
+In a Lab both directions of the agent's link are shaped with `tc tbf`. The link's MTU is 1500 and tbf counts whole
+Ethernet frames, so TCP with timestamps carries rate × 1448/1514 of payload (PAYLOAD_SHARE). In an EmulatedLab our own
+link_emulator (emulator/) carries every packet: delay, loss, order, bursts and recordings, and it writes down what it
+delivered. Its rates count as those of tbf.
 
 A namespace lives as long as the process that holds it, and every process started here dies with this one
 (PR_SET_PDEATHSIG): there are no names to clean up, also after SIGKILL. Needs root; enter() gets it from a user
 namespace where it can, and says why where it cannot.
 """
+import collections
 import contextlib
 import ctypes
 import os
@@ -25,7 +29,9 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAYLOAD_SHARE = 1448 / 1514
 AGENT, SERVER = "10.77.1.1", "10.77.2.1"
+AGENT6, SERVER6 = "fd77:1::1", "fd77:2::1"
 HTTP_PORT, HTTPS_PORT, STAMP_PORT = 8080, 8443, 8862
+BIN_NS = 10_000_000
 SKIP = 77
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -161,6 +167,98 @@ class Lab:
         burst = max(70000, self.rate_bps // 8 // 250)
         node.run("tc", "qdisc", "replace", "dev", interface, "root", "tbf", "rate", f"{self.rate_bps}bit",
                  "burst", str(burst), "latency", f"{self._limit_ms}ms")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        while self._close:
+            self._close.pop()()
+
+
+class EmulatedLab:
+    """The link emulator and the two nodes that it joins, with IPv4 and IPv6. Use as a context manager.
+
+    `down` (server to agent) and `up` hold keys of `link_emulator --help`: {"rate_bps": 40_000_000, "delay_us": 10_000}.
+    Without any, a direction has no limits. `program` is the emulator, by default $DOKIEM_EMULATOR.
+    """
+
+    def __init__(self, down=(), up=(), seed=0, program=None):
+        self._program = program or os.environ["DOKIEM_EMULATOR"]
+        self._close = []
+        self.totals = None
+        try:
+            self._join()
+            self._start(dict(down), dict(up), seed)
+        except BaseException:
+            self.close()
+            raise
+
+    def _join(self):
+        nodes = {}
+        for name in ("agent", "link", "server"):
+            nodes[name] = Node(name)
+            self._close.append(nodes[name].close)
+        self.agent, self.link, self.server = nodes.values()
+        # The link's own stack stays silent: no address, no IPv6.
+        self.link.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6")
+        for node, name, ipv4, ipv6 in ((self.agent, "agent", AGENT, AGENT6), (self.server, "server", SERVER, SERVER6)):
+            node.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/default/accept_ra")
+            node.run("ip", "link", "add", "wan0", "mtu", "1500", "type", "veth", "peer", "name", name, "mtu", "1500",
+                     "netns", str(self.link.holder.pid))
+            node.run("ip", "link", "set", "wan0", "addrgenmode", "none")
+            node.run("ip", "address", "add", ipv4 + "/24", "dev", "wan0")
+            node.run("ip", "address", "add", ipv6 + "/64", "dev", "wan0", "nodad")
+            self.link.run("ip", "link", "set", name, "up")
+            node.run("ip", "link", "set", "wan0", "up")
+        for node, peer, gateways in ((self.agent, self.server, (SERVER, SERVER6)),
+                                     (self.server, self.agent, (AGENT, AGENT6))):
+            hardware = peer.run("cat", "/sys/class/net/wan0/address").stdout.strip()
+            for gateway in gateways:
+                # Known for good, so that nobody has to ask over a link that loses packets.
+                node.run("ip", "neighbour", "add", gateway, "lladdr", hardware, "dev", "wan0", "nud", "permanent")
+                node.run("ip", "route", "add", "default", "via", gateway, "dev", "wan0", "onlink", "congctl", "cubic")
+
+    def _start(self, down, up, seed):
+        folder = tempfile.mkdtemp(prefix="dokiem-link-")
+        self._close.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+        self._csv = os.path.join(folder, "link.csv")
+        text = lambda keys: ",".join(f"{key}={value}" for key, value in keys.items())
+        self._emulator = self.link.start(
+            self._program, "--agent", "agent", "--server", "server", "--down", text(down), "--up", text(up),
+            "--seed", str(seed), "--csv", self._csv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._close.append(self.stop)
+        ready = self._emulator.stdout.readline()
+        if not ready.startswith("ready "):
+            raise RuntimeError(f"{self._program}: {ready}{self._emulator.stdout.read()}")
+        self.ready = dict(word.split("=") for word in ready.split()[1:])
+
+    def stop(self):
+        """Ends the emulator. `totals` then has what it did in each direction; the rows stay until close()."""
+        if self.totals is None:
+            self._emulator.terminate()
+            said = self._emulator.communicate(timeout=20)[0]
+            lines = [line.split() for line in said.splitlines() if line.startswith(("down ", "up "))]
+            self.totals = {words[0]: {key: int(value) for key, value in (word.split("=") for word in words[1:])}
+                           for words in lines}
+        return self.totals
+
+    def rows(self, direction):
+        """What was delivered, a tuple for each 10 ms so far; `time_ns`, of time.monotonic_ns(), is when they began."""
+        with open(self._csv, encoding="ascii") as file:
+            Row = collections.namedtuple("Row", file.readline().strip().replace("direction,", ""))
+            lines = (line.rstrip("\n").split(",") for line in file if line.endswith("\n"))
+            return [Row(*map(int, [line[0], *line[2:]])) for line in lines if line[1] == direction]
+
+    def delivered(self, direction, start_ns, end_ns):
+        """The sums of the rows that lie between two moments of time.monotonic_ns(), and `span_ns`, the time that
+        those rows cover."""
+        rows = [row for row in self.rows(direction) if start_ns <= row.time_ns and row.time_ns + BIN_NS <= end_ns]
+        sums = {name: sum(getattr(row, name) for row in rows) for name in rows[0]._fields} if rows else {}
+        return {**sums, "span_ns": len(rows) * BIN_NS}
 
     def __enter__(self):
         return self
