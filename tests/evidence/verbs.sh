@@ -3,6 +3,7 @@
 #
 # verbs.sh DOKIEM KEEP: keygen, list, show, status and verify on a journal of sample records, with everything done to
 # the records that verify must see; and the same records before jose, Debian's JOSE tool, as a second opinion.
+# shellcheck disable=SC2016 # what sh -c gets is for that shell to expand
 set -u
 dokiem=$1 keep=$2
 work=$(mktemp -d) failed=0 checks=0
@@ -166,8 +167,8 @@ clean_text() { ! LC_ALL=C grep -qP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe
 clean() { "$dokiem" "$@" --state s 2>&1 | clean_text; }
 # A terminal ends each line with a carriage return.
 terminal() {
-    script -qec "'$dokiem' $* --state s" /dev/null </dev/null | tr -d '\r' >tty
-    grep -q dokiem.record/1 tty && clean_text <tty
+    script -qec "'$dokiem' $* --state s" /dev/null </dev/null | tr -d '\r' >tty.txt
+    grep -q dokiem.record/1 tty.txt && clean_text <tty.txt
 }
 is 'the record does hold what may not be shown' 1 -- eval '"$dokiem" show last --state s --format json | clean_text'
 is 'show is clean' 0 -- clean show last
