@@ -19,6 +19,7 @@ struct session {
     const struct dk_settings *settings;
     const struct dk_run_hooks *hooks;
     struct dk_plan plan;
+    struct dk_server_urls urls;
     struct dk_loop *loop;
     struct dk_run_result *result;
     bool interrupted;
@@ -127,6 +128,14 @@ static enum dk_err measure_latency(struct session *session, struct dk_fault *fau
     return run_probe(session, "http", fault);
 }
 
+static enum dk_err measure_upload(struct session *session, struct dk_fault *fault)
+{
+    if (session->urls.upload[0] != '\0')
+        return run_probe(session, "upload", fault);
+    set_throughput(&session->result->measurement.upload, DK_STATUS_NOT_MEASURED, "this server takes no upload");
+    return DK_OK;
+}
+
 static enum dk_err measure(struct session *session, struct dk_fault *fault)
 {
     struct dk_measurement *measurement = &session->result->measurement;
@@ -155,7 +164,7 @@ static enum dk_err measure(struct session *session, struct dk_fault *fault)
     if (err == DK_OK && (only & DK_ONLY_DOWNLOAD) && !session->interrupted)
         err = run_probe(session, "download", fault);
     if (err == DK_OK && (only & DK_ONLY_UPLOAD) && !session->interrupted)
-        err = run_probe(session, "upload", fault);
+        err = measure_upload(session, fault);
     return err;
 }
 
@@ -165,6 +174,9 @@ static void decide_kind(struct session *session)
     struct dk_run_result *result = session->result;
     const struct dk_measurement *m = &result->measurement;
     int64_t only = session->settings->only;
+    // Other figures stand without an upload that the server does not take.
+    bool upload_asked = (only & DK_ONLY_UPLOAD) != 0 && (m->upload.status != DK_STATUS_NOT_MEASURED ||
+                                                         only == DK_ONLY_UPLOAD);
     const struct {
         const char *name;
         bool asked;
@@ -174,7 +186,7 @@ static void decide_kind(struct session *session)
         {"server", true, m->server.status, m->server.reason},
         {"latency", (only & DK_ONLY_LATENCY) != 0, m->latency_idle.status, m->latency_idle.reason},
         {"download", (only & DK_ONLY_DOWNLOAD) != 0, m->download.status, m->download.reason},
-        {"upload", (only & DK_ONLY_UPLOAD) != 0, m->upload.status, m->upload.reason},
+        {"upload", upload_asked, m->upload.status, m->upload.reason},
     };
 
     result->kind = DK_KIND_MEASUREMENT;
@@ -192,8 +204,10 @@ static void make_plan(struct session *session)
 {
     const struct dk_settings *settings = session->settings;
 
+    dk_server_find(settings->server_kind, settings->server_url, settings->server_upload_url, &session->urls);
     session->plan = (struct dk_plan){
         .url = settings->server_url,
+        .urls = &session->urls,
         .stamp = settings->server_stamp,
         .ca_file = settings->server_ca_file,
         .interface = settings->interface,

@@ -293,6 +293,7 @@ static int word_index(const char *list, const char *word, size_t len)
 X(technology, TECHNOLOGY)
 X(environment, ENVIRONMENT)
 X(family, FAMILY)
+X(server_kind, SERVER_KIND)
 X(stop, STOP)
 #undef X
 
@@ -361,6 +362,7 @@ KIND(server, set_server, print_text)
 KIND(technology, set_technology, print_technology)
 KIND(environment, set_environment, print_environment)
 KIND(family, set_family, print_family)
+KIND(server_kind, set_server_kind, print_server_kind)
 KIND(stop, set_stop, print_stop)
 KIND(list, set_list, print_list)
 
@@ -384,6 +386,10 @@ static const struct dk_option options[] = {
     {"server", "url", "server",
      KEPT_AS("url", server, "[http[s]://]HOST[:PORT][/PATH]"),
      .fallback = "", FIELD(server_url), .help = "the reference server to measure against"},
+    {"server", "kind", "server-kind", ONE_OF(server_kind, "auto, dokiem, librespeed, http"), .fallback = "auto",
+     FIELD(server_kind), .help = "how it is asked; auto: by the shape of its URL"},
+    {"server", "upload_url", NULL, KEPT_AS("url", server, "[http[s]://]HOST[:PORT][/PATH]"),
+     .fallback = "", FIELD(server_upload_url), .help = "where uploads go; unset: where servers of its kind take them"},
     {"server", "stamp", "stamp", KEPT_AS("text", stamp, "auto, off or HOST[:PORT]"),
      .fallback = "auto", FIELD(server_stamp), .help = "STAMP reflector; auto: the server, UDP port 862"},
     {"server", "ca_file", "ca-file", PATH, .fallback = "", FIELD(server_ca_file),

@@ -28,6 +28,8 @@ struct dk_settings {
     // [server]
     char server_name[DK_NAME_SIZE];
     char server_url[DK_URL_SIZE];    // http:// or https://, no trailing slash, query or user name
+    enum dk_server_kind server_kind;
+    char server_upload_url[DK_URL_SIZE]; // as server_url; "": where the server's kind has it
     char server_stamp[DK_NAME_SIZE]; // "auto", "off", HOST, HOST:PORT, [IPV6] or [IPV6]:PORT
     char server_ca_file[PATH_MAX];
     int64_t server_connect_timeout_ns;

@@ -72,6 +72,7 @@ struct dk_server {
     char address[DK_ADDRESS_SIZE]; // numeric; "" when it was never reached
     int64_t connect_ns;            // TCP connect time of the first connection; -1 when not reached
     char tls[48];                  // "TLSv1.3 TLS_AES_256_GCM_SHA384"; "" for plain HTTP
+    enum dk_server_kind kind;      // how it was asked; AUTO when none is configured
 };
 
 struct dk_measurement {

@@ -12,13 +12,15 @@
 #include "probes/loop.h"
 #include "probes/measurement.h"
 #include "probes/progress.h"
+#include "probes/server.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 // What is to be measured, resolved from settings by the pipeline. Strings are borrowed and outlive the run.
 struct dk_plan {
-    const char *url;         // base URL of the reference server, without a trailing slash
+    const char *url;         // of the reference server, as configured
+    const struct dk_server_urls *urls; // what is asked for what
     const char *stamp;       // "HOST[:PORT]", "auto" (the HTTP server's address, port 862) or "off"
     const char *ca_file;     // PEM bundle to trust instead of the system's; "" for the system's
     const char *interface;   // bind to this interface; "" for any

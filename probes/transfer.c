@@ -13,7 +13,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEADER_MAX_BYTES = 65536, URL_SIZE = 2048, RECEIVE_BUFFER_BYTES = 512 * 1024 };
+enum {
+    HEADER_MAX_BYTES = 65536,
+    SMALL_MAX_BYTES = 65536,
+    UPLOAD_ANSWER_MAX_BYTES = 4096,
+    RECEIVE_BUFFER_BYTES = 512 * 1024,
+};
 
 __attribute__((format(printf, 2, 3))) static void set_reason(struct dk_transfer *transfer, const char *format, ...)
 {
@@ -86,7 +91,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *argument)
         curl_off_t announced_bytes = -1;
 
         curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced_bytes);
-        if (announced_bytes > transfer->body_max_bytes) {
+        if (announced_bytes > transfer->body_max_bytes && !transfer->head) {
             set_too_much(transfer);
             return 0;
         }
@@ -160,9 +165,14 @@ enum dk_err dk_transfer_init(struct dk_transfer *transfer, struct dk_loop *loop,
                    : plan->family == DK_FAMILY_IPV6 ? CURL_IPRESOLVE_V6
                                                     : CURL_IPRESOLVE_WHATEVER;
 
-    *transfer = (struct dk_transfer){.easy = easy, .loop = loop, .base_url = plan->url, .socket = -1};
+    *transfer = (struct dk_transfer){.easy = easy, .loop = loop, .urls = plan->urls, .socket = -1};
     // No "Expect: 100-continue": its wait would be part of the upload.
-    transfer->headers = curl_slist_append(NULL, "Expect:");
+    // The type of a form, libcurl's default, would make PHP parse the body.
+    struct curl_slist *type = curl_slist_append(NULL, "Content-Type: application/octet-stream");
+
+    transfer->headers = type != NULL ? curl_slist_append(type, "Expect:") : NULL;
+    if (transfer->headers == NULL)
+        curl_slist_free_all(type);
     if (easy == NULL || transfer->headers == NULL) {
         dk_transfer_free(transfer);
         return DK_ERR_MEMORY;
@@ -201,35 +211,39 @@ enum dk_err dk_transfer_init(struct dk_transfer *transfer, struct dk_loop *loop,
     return DK_OK;
 }
 
-static enum dk_err next_request(struct dk_transfer *transfer, const char *path)
+static enum dk_err next_request(struct dk_transfer *transfer, const char *url, bool head, int64_t body_max_bytes)
 {
-    char url[URL_SIZE];
-
-    snprintf(url, sizeof url, "%s%s", transfer->base_url, path);
+    transfer->head = head;
+    transfer->body_max_bytes = body_max_bytes;
     transfer->header_bytes = transfer->body_bytes = transfer->sent_bytes = 0;
     transfer->socket = -1;
     transfer->reason[0] = transfer->error[0] = '\0';
     return curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK ? DK_OK : DK_ERR_MEMORY;
 }
 
-enum dk_err dk_transfer_get(struct dk_transfer *transfer, const char *path, int64_t body_max_bytes)
+enum dk_err dk_transfer_small(struct dk_transfer *transfer)
 {
-    transfer->body_max_bytes = body_max_bytes;
-    curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
-    return next_request(transfer, path);
+    bool head = transfer->urls->small_is_head;
+
+    curl_easy_setopt(transfer->easy, head ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1L);
+    return next_request(transfer, transfer->urls->small, head, SMALL_MAX_BYTES);
 }
 
-enum dk_err dk_transfer_post(struct dk_transfer *transfer, const char *path, int64_t size, dk_transfer_body *body,
-                             void *argument)
+enum dk_err dk_transfer_download(struct dk_transfer *transfer)
 {
-    transfer->body_max_bytes = 4096;
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
+    return next_request(transfer, transfer->urls->download, false, transfer->urls->download_max_bytes);
+}
+
+enum dk_err dk_transfer_upload(struct dk_transfer *transfer, dk_transfer_body *body, void *argument)
+{
     transfer->body = body;
     transfer->body_argument = argument;
     curl_easy_setopt(transfer->easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+    curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)transfer->urls->upload_bytes);
     curl_easy_setopt(transfer->easy, CURLOPT_READFUNCTION, on_send);
     curl_easy_setopt(transfer->easy, CURLOPT_READDATA, transfer);
-    return next_request(transfer, path);
+    return next_request(transfer, transfer->urls->upload, false, UPLOAD_ANSWER_MAX_BYTES);
 }
 
 enum dk_err dk_transfer_start(struct dk_transfer *transfer, dk_loop_transfer_callback *callback, void *argument)

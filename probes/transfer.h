@@ -18,9 +18,10 @@ typedef size_t dk_transfer_body(void *argument, char *out, size_t size);
 struct dk_transfer {
     CURL *easy; // owned; to be added to the loop
     struct dk_loop *loop;
-    const char *base_url;
+    const struct dk_server_urls *urls;
     struct dk_mono requested; // the connection was ready, the request about to be sent
     struct dk_mono answered;  // the first line of the answer was read
+    bool head;              // the current request is HEAD
     int64_t header_bytes;   // of the current answer
     int64_t body_bytes;     // of the current answer
     int64_t body_max_bytes; // more than this is an error
@@ -35,18 +36,21 @@ struct dk_transfer {
     struct curl_slist *headers;     // owned
 };
 
-// Makes ready for requests to plan->url. `transfer` must not move afterwards. Errors: MEMORY.
+// Makes ready for requests to plan->urls. `transfer` must not move afterwards. Errors: MEMORY.
 enum dk_err dk_transfer_init(struct dk_transfer *transfer, struct dk_loop *loop, const struct dk_plan *plan);
 
 // Puts the request that was set on the loop; callback as dk_loop_add_transfer. Errors: MEMORY, INTERNAL.
 enum dk_err dk_transfer_start(struct dk_transfer *transfer, dk_loop_transfer_callback *callback, void *argument);
 
-// The next request is GET `path` (from "/"); more than `body_max_bytes` of answer is an error. Errors: MEMORY.
-enum dk_err dk_transfer_get(struct dk_transfer *transfer, const char *path, int64_t body_max_bytes);
+// The next request is the server's small one, by GET or HEAD as its kind has it; an answer of more than 64 KiB is an
+// error. Errors: MEMORY.
+enum dk_err dk_transfer_small(struct dk_transfer *transfer);
 
-// The next request is POST `path` with `size` bytes that `body` supplies. Errors: MEMORY.
-enum dk_err dk_transfer_post(struct dk_transfer *transfer, const char *path, int64_t size, dk_transfer_body *body,
-                             void *argument);
+// The next request is GET of the server's download; an answer of more than it may have is an error. Errors: MEMORY.
+enum dk_err dk_transfer_download(struct dk_transfer *transfer);
+
+// The next request is POST to the server's upload; `body` supplies as many bytes as one request has. Errors: MEMORY.
+enum dk_err dk_transfer_upload(struct dk_transfer *transfer, dk_transfer_body *body, void *argument);
 
 // True when the request that ended with `result` got a whole, acceptable 200 answer; else transfer->reason is set.
 bool dk_transfer_succeeded(struct dk_transfer *transfer, CURLcode result);

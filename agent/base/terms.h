@@ -29,6 +29,13 @@
     X(VERDICT, "verdict")                                                                                    \
     X(BUDGET, "budget")
 
+// How a reference server is asked (probes/server.h).
+#define DK_SERVER_KIND_LIST(X)                                                                               \
+    X(AUTO, "auto")                                                                                          \
+    X(DOKIEM, "dokiem")                                                                                      \
+    X(LIBRESPEED, "librespeed")                                                                              \
+    X(HTTP, "http")
+
 // Of one figure. A missing figure is never 0: it has one of the other three and a reason.
 #define DK_STATUS_LIST(X)                                                                                    \
     X(NOT_MEASURED, "not_measured")                                                                          \
@@ -63,6 +70,7 @@
     X(technology, TECHNOLOGY)                                                                                \
     X(environment, ENVIRONMENT)                                                                              \
     X(family, FAMILY)                                                                                        \
+    X(server_kind, SERVER_KIND)                                                                              \
     X(stop, STOP)                                                                                            \
     X(status, STATUS)                                                                                        \
     X(outcome, OUTCOME)                                                                                      \
@@ -81,6 +89,9 @@ enum dk_family { DK_FAMILY_LIST(X) };
 #undef X
 #define X(name, text) DK_STOP_##name,
 enum dk_stop { DK_STOP_LIST(X) };
+#undef X
+#define X(name, text) DK_SERVER_KIND_##name,
+enum dk_server_kind { DK_SERVER_KIND_LIST(X) };
 #undef X
 #define X(name, text) DK_STATUS_##name,
 enum dk_status { DK_STATUS_LIST(X) };

@@ -219,6 +219,8 @@ static void put_server(struct builder *b, json_t *root, const struct dk_record_f
 
     put_text_if_set(b, object, "name", facts->server_name);
     put_text_if_set(b, object, "url", facts->server_url);
+    if (server->kind != DK_SERVER_KIND_AUTO)
+        put_text(b, object, "kind", dk_server_kind_text(server->kind));
     put_status(b, object, server->status, server->reason, facts);
     if (server->address[0] == '\0')
         return;

@@ -50,7 +50,7 @@ static void request(struct dk_probe_run *run)
     int64_t timeout_ns = run->connected ? run->plan->latency_timeout_ns : run->plan->connect_timeout_ns;
 
     run->began = dk_mono_now();
-    if (dk_transfer_get(&run->transfer, "/empty", ANSWER_MAX_BYTES) != DK_OK ||
+    if (dk_transfer_small(&run->transfer) != DK_OK ||
         dk_transfer_start(&run->transfer, on_answer, run) != DK_OK ||
         dk_loop_set_timer(run->loop, dk_mono_add_ns(run->began, timeout_ns), on_timeout, run) != DK_OK)
         stop(run, DK_STATUS_FAILED, "out of memory");
@@ -151,6 +151,7 @@ static enum dk_err start(size_t wanted, struct dk_loop *loop, const struct dk_pl
     run->plan = plan;
     run->wanted = wanted;
     run->server.connect_ns = -1;
+    run->server.kind = plan->urls->kind;
     for (size_t i = 0; i < wanted; i++)
         run->rtt_ns[i] = -1;
     request(run);

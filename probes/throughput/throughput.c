@@ -13,15 +13,12 @@
 #include <sys/random.h>
 
 enum {
-    REQUEST_MIB = 1024,          // per request; a stream that gets it all asks again
     ANSWER_MIN_BYTES = 1 << 20,  // a server that has less cannot be measured with: requests would dominate
-    WARM_UP_MAX_BYTES = 65536,
     PAYLOAD_BYTES = 1 << 20,
     PAYLOAD_STEP_BYTES = 4099, // prime: streams and rounds of the payload do not line up
 };
 static const int64_t sample_interval_ns = 50 * DK_NS_PER_MS;
 static const int64_t grace_ns = 2 * DK_NS_PER_S;
-static const int64_t mib_bytes = INT64_C(1) << 20;
 
 enum phase { PHASE_WARM_UP, PHASE_TIMED, PHASE_DONE };
 
@@ -141,15 +138,12 @@ static enum dk_err request(struct stream *stream)
     enum dk_err err;
 
     if (run->phase == PHASE_WARM_UP) {
-        err = dk_transfer_get(&stream->transfer, "/empty", WARM_UP_MAX_BYTES);
+        err = dk_transfer_small(&stream->transfer);
     } else if (run->upload) {
         stream->tcp_base_bytes = -1;
-        err = dk_transfer_post(&stream->transfer, "/empty", REQUEST_MIB * mib_bytes, give_payload, stream);
+        err = dk_transfer_upload(&stream->transfer, give_payload, stream);
     } else {
-        char path[64];
-
-        snprintf(path, sizeof path, "/garbage?ckSize=%d", (int)REQUEST_MIB);
-        err = dk_transfer_get(&stream->transfer, path, REQUEST_MIB * mib_bytes);
+        err = dk_transfer_download(&stream->transfer);
     }
     if (err == DK_OK)
         err = dk_transfer_start(&stream->transfer, on_transfer_end, stream);
@@ -199,8 +193,8 @@ static void on_transfer_end(void *argument, CURL *easy, CURLcode result)
     } else {
         stream->before_bytes += stream->transfer.body_bytes;
         if (stream->transfer.body_bytes < ANSWER_MIN_BYTES) {
-            fail(run, "the server sent %" PRId64 " bytes where %" PRId64 " were asked for",
-                 stream->transfer.body_bytes, REQUEST_MIB * mib_bytes);
+            fail(run, "the server sent %" PRId64 " bytes where at least %d are needed",
+                 stream->transfer.body_bytes, (int)ANSWER_MIN_BYTES);
             return;
         }
     }

@@ -114,7 +114,8 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
 {
     *out = (struct dk_sample){.rules = rules(), .context = context(technology)};
     out->measurement = (struct dk_measurement){
-        .server = {DK_STATUS_OK, "", "203.0.113.5", 19 * DK_NS_PER_MS, "TLSv1.3 TLS_AES_256_GCM_SHA384"},
+        .server = {DK_STATUS_OK, "", "203.0.113.5", 19 * DK_NS_PER_MS, "TLSv1.3 TLS_AES_256_GCM_SHA384",
+                   DK_SERVER_KIND_DOKIEM},
         .download = throughput(download_bps),
         .upload = throughput(download_bps / 3),
         .latency_idle = latency(20 * DK_NS_PER_MS),
