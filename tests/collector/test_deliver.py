@@ -4,6 +4,7 @@
 usage: test_deliver.py COLLECTOR DELIVER_ONCE"""
 import json
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -58,7 +59,7 @@ class Fake:
     def __init__(self, folder, answer, tls=None):
         self.device = Device(os.path.join(folder, "fake"))
         self.answer, self.tls = answer, tls
-        self.requests = []
+        self.requests, self.times = [], []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.scheme = "https" if tls else "http"
         self.url = f"{self.scheme}://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -92,6 +93,7 @@ class Fake:
         headers = dict(line.lower().split(": ", 1) for line in head.decode().split("\r\n")[1:])
         while len(body) < int(headers["content-length"]):
             body += connection.recv(65536)
+        self.times.append(time.monotonic())
         self.requests.append((head.decode(), body.decode().splitlines()))
         answer = self.answer(self.requests[-1][1])
         if callable(answer):
@@ -132,6 +134,8 @@ def lines(*answers):
 
 
 class Case(unittest.TestCase):
+    limits = None
+
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="dokiem-deliver-")
         self.addCleanup(shutil.rmtree, self.folder)
@@ -147,7 +151,8 @@ class Case(unittest.TestCase):
         return fake
 
     def command(self, *arguments):
-        done = subprocess.run([DELIVER_ONCE, *arguments], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([DELIVER_ONCE, *arguments], capture_output=True, text=True, timeout=120,
+                              restore_signals=False, preexec_fn=self.limits)
         self.words = done.stderr
         self.said = json.loads(done.stdout) if done.stdout else None
         return done.returncode
@@ -336,6 +341,17 @@ class Answers(Case):
                 self.assertIn("no sense", self.words)
                 self.assertEqual(state.numbers(".receipt.jws"), [])
 
+    def test_a_receipt_that_cannot_be_kept_is_not_counted(self):
+        state = self.state(2)
+        fake = self.fake(lambda records: (201, {}, lines(*map(fake.stored, records))), state)
+        # Files may not grow: what a full disk does.
+        self.limits = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        self.assertEqual(self.deliver(fake, state), 74, self.words)
+        self.assertEqual(self.said["delivered"], 0)
+        self.limits = None
+        self.assertEqual(self.deliver(fake, state), 0, self.words)
+        self.assertEqual(self.said["delivered"], 2)
+
     def test_what_was_answered_before_trouble_is_kept(self):
         state = self.state(4)
         fake = self.fake(lambda records: (403, {}, lines(*map(fake.stored, records[:2]),
@@ -353,9 +369,8 @@ class Waiting(Case):
         state = self.state(2)
         left = [(503, {"Retry-After": "2"}, ""), (429, {}, "")]
         fake = self.fake(lambda records: left.pop(0) if left else (201, {}, lines(*map(fake.stored, records))), state)
-        begun = time.monotonic()
         self.assertEqual(self.deliver(fake, state), 0, self.words)
-        self.assertGreaterEqual(time.monotonic() - begun, 2)
+        self.assertGreaterEqual(fake.times[1] - fake.times[0], 2)
         self.assertEqual((len(fake.requests), self.said["delivered"]), (3, 2))
 
     def test_it_gives_up_after_a_few_tries(self):
