@@ -16,6 +16,8 @@ ENVIRONMENT = {**os.environ, "HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexi
 class Agent:
     """One device. Use as a context manager: its folder goes with it."""
 
+    program = PROGRAM
+
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="dokiem-agent-")
         self.state = os.path.join(self.folder, "state")
@@ -33,7 +35,7 @@ class Agent:
         return path
 
     def command(self, verb, *arguments):
-        return [PROGRAM, verb, "--state", self.state, *arguments]
+        return [self.program, verb, "--state", self.state, *arguments]
 
     def run(self, verb, *arguments, timeout=60, **options):
         return subprocess.run(self.command(verb, *arguments), capture_output=True, text=True, timeout=timeout,

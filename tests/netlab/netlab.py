@@ -17,6 +17,7 @@ namespace where it can, and says why where it cannot.
 import collections
 import contextlib
 import ctypes
+import json
 import os
 import re
 import shutil
@@ -72,8 +73,11 @@ class Node:
 
     def __init__(self, name):
         self.name = name
+        # In a chroot, / may be no mount point: then /sys alone is taken apart from the machine's, where there is one.
+        script = ("{ mount --make-rprivate / || mount --make-private /sys; } && mount -t sysfs sysfs /sys; echo; "
+                  "exec sleep infinity")
         self.holder = subprocess.Popen(
-            ["unshare", "-n", "-m", "sh", "-c", "mount -t sysfs sysfs /sys; echo; exec sleep infinity"],
+            ["unshare", "-n", "-m", "--propagation", "unchanged", "sh", "-c", script],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
         try:
             if self.holder.stdout.readline() != b"\n":
@@ -85,7 +89,7 @@ class Node:
 
     def command(self, *command):
         """`command` as it has to be started to run in this namespace."""
-        return ["nsenter", "-t", str(self.holder.pid), "-n", "-m", "--wd=" + os.getcwd(), "--", *command]
+        return ["nsenter", "-t", str(self.holder.pid), "-n", "-m", "-r", "-w", "--", *command]
 
     def run(self, *command, **options):
         return run(*self.command(*command), **options)
@@ -107,6 +111,10 @@ class Node:
             except FileNotFoundError:
                 pass
         return False
+
+    def received_bytes(self, interface):
+        shown = json.loads(self.run("ip", "-s", "-j", "link", "show", "dev", interface).stdout)
+        return shown[0]["stats64"]["rx"]["bytes"]
 
     def close(self):
         self.holder.kill()

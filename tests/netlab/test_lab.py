@@ -16,10 +16,6 @@ WITHIN = 0.01
 TRIES = 3
 
 
-def received_bytes(node, interface):
-    return int(node.run("cat", f"/sys/class/net/{interface}/statistics/rx_bytes").stdout)
-
-
 class Lab(unittest.TestCase):
     def carries(self, what, lab, measure):
         """The link carries its payload rate and not more. A processor busy elsewhere can only make it look slower,
@@ -64,12 +60,12 @@ class Lab(unittest.TestCase):
                     return rate_bps
 
                 def upload():
-                    before = received_bytes(lab.server, "wan0")
+                    before = lab.server.received_bytes("wan0")
                     code, _, size, _, rate_bps = self.curl(lab.agent, f"{url}/empty", f"{files}/ca.pem", "-X", "POST",
                                                            "-H", "Expect:", "-T", body.name)
                     self.assertEqual((code, size), (200, 100 << 20))
                     # All but what the end of the connection's buffers still holds has gone over the wire.
-                    self.assertGreater(received_bytes(lab.server, "wan0") - before, size * 0.97)
+                    self.assertGreater(lab.server.received_bytes("wan0") - before, size * 0.97)
                     return rate_bps
 
                 self.carries(f"{scheme} download", lab, download)
@@ -86,12 +82,12 @@ class Lab(unittest.TestCase):
         """10 s at the full speed of the machine, far more than buffers could hide; then the connection is kept."""
         with netlab.nginx_files() as files, netlab.Lab(260_000_000) as lab, netlab.start_nginx(lab.server, files):
             url = f"http://{netlab.SERVER}:{netlab.HTTP_PORT}"
-            before = received_bytes(lab.server, "lo")
+            before = lab.server.received_bytes("lo")
             code, sent, connects = lab.server.run(
                 "sh", "-c", "timeout 10 cat /dev/zero | curl -sS -X POST -H Expect: -T - -o /dev/null "
                 f"-w '%{{http_code}} %{{size_upload}} ' {url}/empty --next -sS -o /dev/null -w '%{{num_connects}}' "
                 f"{url}/getIP").stdout.split()
-            received = received_bytes(lab.server, "lo") - before
+            received = lab.server.received_bytes("lo") - before
             print(f"    {int(sent) / 1e9:.2f} GB sent, {received / 1e9:.2f} GB received")
             self.assertEqual(code, "200")
             self.assertGreater(int(sent), 1 << 30)
