@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-enum { WATCHES_MAX = 16, TIMERS_MAX = 16, CONNECTIONS_MAX = 128 };
+enum { WATCHES_MAX = 64, TIMERS_MAX = 64, CONNECTIONS_MAX = 128 };
 
 struct watch {
     int fd;

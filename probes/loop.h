@@ -23,13 +23,13 @@ typedef void dk_loop_transfer_callback(void *argument, CURL *transfer, CURLcode 
 enum dk_err dk_loop_new(struct dk_loop **out, struct dk_fault *fault);
 void dk_loop_free(struct dk_loop *loop); // NULL is fine; transfers must have been removed
 
-// Watches a descriptor (at most 16) for `events` (POLLIN, POLLOUT). Watching it again replaces the entry.
+// Watches a descriptor (at most 64) for `events` (POLLIN, POLLOUT). Watching it again replaces the entry.
 // Errors: INTERNAL when full.
 enum dk_err dk_loop_watch(struct dk_loop *loop, int fd, short events, dk_loop_fd_callback *callback,
                           void *argument);
 void dk_loop_unwatch(struct dk_loop *loop, int fd);
 
-// Calls back at `when` or as soon after as the loop gets there. One timer per `argument` (at most 16); setting it
+// Calls back at `when` or as soon after as the loop gets there. One timer per `argument` (at most 64); setting it
 // again moves it. Errors: INTERNAL when full.
 enum dk_err dk_loop_set_timer(struct dk_loop *loop, struct dk_mono when, dk_loop_timer_callback *callback,
                               void *argument);

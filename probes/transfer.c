@@ -48,21 +48,30 @@ static int64_t record_overhead_bytes(const SSL *ssl)
     return 5 + 8 + 16;
 }
 
+// OpenSSL's side of the connection in use; NULL without TLS.
+static SSL *find_ssl(const struct dk_transfer *transfer)
+{
+    struct curl_tlssessioninfo *session = NULL;
+
+    if (curl_easy_getinfo(transfer->easy, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || session == NULL ||
+        session->backend != CURLSSLBACKEND_OPENSSL)
+        return NULL;
+    return session->internals;
+}
+
 static void note_connection(struct dk_transfer *transfer)
 {
     long local_port = 0;
-    struct curl_tlssessioninfo *session = NULL;
 
     if (transfer->socket >= 0)
         return;
     if (curl_easy_getinfo(transfer->easy, CURLINFO_LOCAL_PORT, &local_port) == CURLE_OK)
         transfer->socket = dk_loop_find_socket(transfer->loop, local_port);
-    if (curl_easy_getinfo(transfer->easy, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || session == NULL ||
-        session->backend != CURLSSLBACKEND_OPENSSL || session->internals == NULL)
+
+    const SSL *ssl = find_ssl(transfer);
+
+    if (ssl == NULL)
         return;
-
-    const SSL *ssl = session->internals;
-
     snprintf(transfer->tls, sizeof transfer->tls, "%s %s", SSL_get_version(ssl), SSL_get_cipher_name(ssl));
     transfer->tls_record_overhead_bytes = record_overhead_bytes(ssl);
 }
@@ -115,6 +124,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *argument)
         set_reason(transfer, "the server answered %ld", status);
         return 0;
     }
+    if (transfer->body_bytes == 0 && transfer->on_body_begins != NULL)
+        transfer->on_body_begins(transfer->on_body_begins_argument);
     transfer->body_bytes += (int64_t)len;
     if (transfer->body_bytes > transfer->body_max_bytes) {
         set_too_much(transfer);
@@ -249,6 +260,22 @@ enum dk_err dk_transfer_upload(struct dk_transfer *transfer, dk_transfer_body *b
 enum dk_err dk_transfer_start(struct dk_transfer *transfer, dk_loop_transfer_callback *callback, void *argument)
 {
     return dk_loop_add_transfer(transfer->loop, transfer->easy, callback, argument);
+}
+
+bool dk_transfer_take_over(struct dk_transfer *transfer, int64_t *body_left_bytes, bool *never)
+{
+    curl_off_t length_bytes = -1;
+    const SSL *ssl = find_ssl(transfer);
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length_bytes);
+    *never = transfer->socket < 0 || length_bytes < 0 || transfer->reason[0] != '\0' ||
+             (ssl == NULL && strncmp(transfer->base_url, "https:", 6) == 0);
+    // Bytes that OpenSSL holds are part of a record, or of the payload, that nobody would count.
+    if (*never || (ssl != NULL && SSL_has_pending(ssl)) ||
+        curl_easy_pause(transfer->easy, CURLPAUSE_RECV) != CURLE_OK)
+        return false;
+    *body_left_bytes = (int64_t)length_bytes - transfer->body_bytes;
+    return true;
 }
 
 bool dk_transfer_succeeded(struct dk_transfer *transfer, CURLcode result)

@@ -2,10 +2,13 @@
 #include "probes/throughput/throughput.h"
 
 #include "probes/stats.h"
+#include "probes/throughput/drain.h"
 #include "probes/throughput/sampler.h"
 #include "probes/transfer.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +17,14 @@
 
 enum {
     ANSWER_MIN_BYTES = 1 << 20,  // a server that has less cannot be measured with: requests would dominate
+    // A connection that was drained cannot be used again: an answer has to be worth it.
+    DRAIN_MIN_BYTES = 90 << 20,
     PAYLOAD_BYTES = 1 << 20,
     PAYLOAD_STEP_BYTES = 4099, // prime: streams and rounds of the payload do not line up
 };
 static const int64_t sample_interval_ns = 50 * DK_NS_PER_MS;
+// Setting a low-water mark earlier would hold the receive window down (docs/methodology.md).
+static const int64_t low_water_after_ns = 200 * DK_NS_PER_MS;
 static const int64_t grace_ns = 2 * DK_NS_PER_S;
 
 enum phase { PHASE_WARM_UP, PHASE_TIMED, PHASE_DONE };
@@ -29,6 +36,8 @@ struct stream {
     int64_t tcp_base_bytes;  // acknowledged on this connection before the current request began; -1: not read yet
     size_t payload_at;       // where the next upload bytes come from
     bool on_loop;
+    bool draining; // libcurl is paused; `drain` counts what arrives
+    struct dk_drain drain;
 };
 
 struct dk_probe_run {
@@ -36,6 +45,8 @@ struct dk_probe_run {
     const struct dk_plan *plan;
     bool upload;
     enum phase phase;
+    bool drain_lost;  // once a connection's records could not be followed, libcurl reads
+    int64_t drained_bytes; // payload counted without being read
     size_t ready; // streams whose warm-up is complete
     enum dk_status status;
     char reason[DK_REASON_SIZE];
@@ -49,12 +60,21 @@ struct dk_probe_run {
     struct stream streams[];
 };
 
+static void stop_draining(struct stream *stream)
+{
+    if (stream->draining)
+        dk_loop_unwatch(stream->run->loop, stream->drain.fd);
+    dk_loop_clear_timer(stream->run->loop, stream);
+    stream->draining = false;
+}
+
 static void take_off(struct dk_probe_run *run)
 {
     dk_loop_clear_timer(run->loop, run);
     for (size_t s = 0; s < run->streams_count; s++) {
         struct stream *stream = &run->streams[s];
 
+        stop_draining(stream);
         dk_tcp_info(stream->on_loop ? stream->transfer.socket : -1, &run->tcp[s]);
         if (stream->on_loop)
             dk_transfer_abort_on_close(&stream->transfer);
@@ -82,8 +102,11 @@ static int64_t moved_bytes(struct stream *stream)
 {
     struct dk_transfer *transfer = &stream->transfer;
 
-    if (!stream->run->upload || !stream->on_loop)
-        return stream->before_bytes + (stream->on_loop ? transfer->body_bytes : 0);
+    if (!stream->run->upload)
+        return stream->before_bytes + (stream->on_loop ? transfer->body_bytes : 0) +
+               (stream->draining ? dk_drain_payload_bytes(&stream->drain) : 0);
+    if (!stream->on_loop)
+        return stream->before_bytes;
 
     struct dk_tcp_stream tcp;
     long request_header_bytes = 0;
@@ -132,6 +155,8 @@ static size_t give_payload(void *argument, char *out, size_t size)
 
 static void on_transfer_end(void *argument, CURL *easy, CURLcode result);
 
+static void on_body_begins(void *argument);
+
 static enum dk_err request(struct stream *stream)
 {
     struct dk_probe_run *run = stream->run;
@@ -143,12 +168,91 @@ static enum dk_err request(struct stream *stream)
         stream->tcp_base_bytes = -1;
         err = dk_transfer_upload(&stream->transfer, give_payload, stream);
     } else {
+        stream->transfer.on_body_begins = on_body_begins;
+        stream->transfer.on_body_begins_argument = stream;
         err = dk_transfer_download(&stream->transfer);
     }
     if (err == DK_OK)
         err = dk_transfer_start(&stream->transfer, on_transfer_end, stream);
     stream->on_loop = err == DK_OK;
     return err;
+}
+
+// The connection is used up: what it moved is kept, and the stream asks again on a new one.
+static void request_again(struct stream *stream)
+{
+    stream->before_bytes = moved_bytes(stream);
+    stop_draining(stream);
+    dk_loop_remove_transfer(stream->run->loop, stream->transfer.easy);
+    stream->on_loop = false;
+    if (request(stream) != DK_OK)
+        fail(stream->run, "out of memory");
+}
+
+static void pump(struct stream *stream)
+{
+    int64_t before_bytes = dk_drain_payload_bytes(&stream->drain);
+    enum dk_drain_state state = dk_drain_read(&stream->drain);
+
+    stream->run->drained_bytes += dk_drain_payload_bytes(&stream->drain) - before_bytes;
+    switch (state) {
+    case DK_DRAIN_WAITING:
+        break;
+    case DK_DRAIN_LOST:
+        stream->run->drain_lost = true;
+        [[fallthrough]];
+    case DK_DRAIN_WHOLE:
+        request_again(stream);
+        break;
+    case DK_DRAIN_CLOSED:
+        fail(stream->run, "the server closed a connection with %" PRId64 " bytes still to come",
+             stream->drain.body_left_bytes);
+        break;
+    case DK_DRAIN_FAILED:
+        fail(stream->run, "a connection broke: %s", strerror(errno));
+        break;
+    }
+}
+
+static void on_readable(void *argument, short events)
+{
+    (void)events;
+    pump(argument);
+}
+
+// Between two turns of libcurl, when it holds nothing back.
+static void take_over(void *argument, struct dk_mono now)
+{
+    struct stream *stream = argument;
+    struct dk_probe_run *run = stream->run;
+    int64_t body_left_bytes = 0;
+    bool never = false;
+
+    if (run->phase != PHASE_TIMED || !stream->on_loop || run->drain_lost)
+        return;
+    if (!dk_transfer_take_over(&stream->transfer, &body_left_bytes, &never)) {
+        if (!never && dk_loop_set_timer(run->loop, now, take_over, stream) != DK_OK)
+            fail(run, "the loop is full");
+        return;
+    }
+    dk_drain_begin(&stream->drain, stream->transfer.socket, body_left_bytes,
+                   stream->transfer.tls_record_overhead_bytes);
+    stream->draining = true;
+    if (dk_loop_watch(run->loop, stream->drain.fd, POLLIN, on_readable, stream) != DK_OK)
+        fail(run, "the loop is full");
+    else
+        pump(stream);
+}
+
+static void on_body_begins(void *argument)
+{
+    struct stream *stream = argument;
+    curl_off_t length_bytes = -1;
+
+    curl_easy_getinfo(stream->transfer.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length_bytes);
+    // Without room for the timer libcurl simply goes on reading.
+    if (stream->run->phase == PHASE_TIMED && length_bytes >= DRAIN_MIN_BYTES && !stream->run->drain_lost)
+        (void)!dk_loop_set_timer(stream->run->loop, dk_mono_now(), take_over, stream);
 }
 
 static void look(void *argument, struct dk_mono now);
@@ -219,13 +323,40 @@ static void finish(struct dk_probe_run *run, enum dk_stop stop)
     take_off(run);
 }
 
+// Over about the last second.
+static int64_t recent_rate_bps(const struct dk_sampler *sampler, size_t stream)
+{
+    const int64_t *at_grid = sampler->at_grid + stream * sampler->count_max;
+    size_t count = sampler->count, recent = count < 20 ? count : 20;
+
+    if (recent == 0)
+        return 0;
+
+    int64_t bytes = at_grid[count - 1] - (count > recent ? at_grid[count - 1 - recent] : 0);
+
+    return bytes * 8 * 1000 / ((int64_t)recent * (sampler->interval_ns / DK_NS_PER_MS));
+}
+
 static void look(void *argument, struct dk_mono now)
 {
     struct dk_probe_run *run = argument;
     int64_t bytes[DK_STREAMS_MAX], total_bytes = 0;
 
-    for (size_t s = 0; s < run->streams_count; s++)
-        total_bytes += bytes[s] = moved_bytes(&run->streams[s]);
+    // What waits in the sockets has arrived: a look must not depend on when the loop was woken.
+    for (size_t s = 0; s < run->streams_count && run->phase == PHASE_TIMED; s++)
+        if (run->streams[s].draining)
+            pump(&run->streams[s]);
+    if (run->phase != PHASE_TIMED)
+        return;
+    now = dk_mono_now();
+    for (size_t s = 0; s < run->streams_count; s++) {
+        struct stream *stream = &run->streams[s];
+
+        bytes[s] = moved_bytes(stream);
+        total_bytes += bytes[s];
+        if (stream->draining && dk_mono_diff_ns(now, run->sampler.start) > low_water_after_ns)
+            dk_drain_set_low_water(&stream->drain, recent_rate_bps(&run->sampler, s));
+    }
     dk_sampler_look(&run->sampler, now, bytes);
     if (run->sampler.count == run->sampler.count_max) {
         finish(run, DK_STOP_TIME);
@@ -355,22 +486,15 @@ static void probe_cancel(struct dk_probe_run *run, const char *reason)
 static void probe_progress(const struct dk_probe_run *run, struct dk_progress *out)
 {
     const struct dk_sampler *sampler = &run->sampler;
-    size_t count = sampler->count, recent = count < 20 ? count : 20;
-    int64_t recent_bytes = 0;
 
     *out = (struct dk_progress){.probe = run->upload ? "upload" : "download", .duration_ns = run->plan->duration_ns};
     if (run->phase == PHASE_WARM_UP)
         return;
     out->elapsed_ns = dk_mono_diff_ns(sampler->last, sampler->start);
     for (size_t s = 0; s < run->streams_count; s++) {
-        const int64_t *at_grid = sampler->at_grid + s * sampler->count_max;
-
         out->bytes += sampler->last_bytes[s];
-        if (recent > 0)
-            recent_bytes += at_grid[count - 1] - (count > recent ? at_grid[count - 1 - recent] : 0);
+        out->rate_bps += recent_rate_bps(sampler, s);
     }
-    if (recent > 0)
-        out->rate_bps = recent_bytes * 8 * 1000 / ((int64_t)recent * (sampler->interval_ns / DK_NS_PER_MS));
 }
 
 static void probe_fill(struct dk_probe_run *run, struct dk_measurement *measurement)
