@@ -18,7 +18,7 @@
 
 enum {
     SEQ_DIGITS = 10,
-    LINE_MAX_BYTES = (2 << 20) + 1, // a JWS and its line end
+    LINE_MAX_BYTES = 2 << 20, // a JWS
     FILE_NAME_SIZE = 40,
 };
 
@@ -240,7 +240,7 @@ static bool looks_like_jws(const char *text, size_t len)
     return dots == 2;
 }
 
-static enum dk_err read_line(struct dk_journal *journal, int64_t seq, enum file_kind kind, struct dk_buf *out,
+static enum dk_err read_jws(struct dk_journal *journal, int64_t seq, enum file_kind kind, struct dk_buf *out,
                              struct dk_fault *fault)
 {
     char name[FILE_NAME_SIZE], path[PATH_MAX + FILE_NAME_SIZE];
@@ -257,11 +257,11 @@ static enum dk_err read_line(struct dk_journal *journal, int64_t seq, enum file_
 
     if (err != DK_OK)
         return err;
-    if (line.len == 0 || line.data[line.len - 1] != '\n' || !looks_like_jws(line.data, line.len - 1))
+    if (!looks_like_jws(dk_buf_text(&line), line.len))
         return dk_fail(fault, DK_ERR_DATA, path,
                        "keep the file as evidence, and see dokiem verify for the others",
-                       "is damaged: not one line with one JWS");
-    err = dk_buf_append(out, line.data, line.len - 1);
+                       "is damaged: not one JWS and nothing else");
+    err = dk_buf_append(out, line.data, line.len);
     return err == DK_OK ? DK_OK : dk_fail(fault, err, path, NULL, "cannot be held: %s", dk_err_text(err));
 }
 
@@ -277,7 +277,7 @@ enum dk_err dk_journal_head(struct dk_journal *journal, int64_t *seq, char sha25
     if (err != DK_OK)
         return err;
     if (highest > 0) {
-        err = read_line(journal, highest, FILE_RECORD, &jws, &own);
+        err = read_jws(journal, highest, FILE_RECORD, &jws, &own);
         // Its name is there, so what is no regular file, or too long, is damage; going on from an older
         // record would fork the chain.
         if (err == DK_ERR_NO_INPUT)
@@ -295,19 +295,13 @@ enum dk_err dk_journal_head(struct dk_journal *journal, int64_t *seq, char sha25
     return DK_OK;
 }
 
-static enum dk_err write_line(struct dk_journal *journal, int64_t seq, enum file_kind kind, const char *text,
+static enum dk_err write_file(struct dk_journal *journal, int64_t seq, enum file_kind kind, const char *text,
                               size_t len, enum dk_write_mode mode, struct dk_fault *fault)
 {
     char name[FILE_NAME_SIZE];
-    dk_auto_buf struct dk_buf line = dk_buf_make(LINE_MAX_BYTES);
-    enum dk_err err = dk_buf_append(&line, text, len);
 
     file_name(seq, kind, name);
-    if (err == DK_OK)
-        err = dk_buf_append(&line, "\n", 1);
-    if (err != DK_OK)
-        return dk_fail(fault, err, name, NULL, "cannot be kept: %s", dk_err_text(err));
-    return dk_file_write(journal->folder_path, name, line.data, line.len, mode, fault);
+    return dk_file_write(journal->folder_path, name, text, len, mode, fault);
 }
 
 enum dk_err dk_journal_append(struct dk_journal *journal, int64_t seq, const char *jws, size_t len,
@@ -328,13 +322,13 @@ enum dk_err dk_journal_append(struct dk_journal *journal, int64_t seq, const cha
     if (seq != highest + 1 || seq > DK_SEQ_MAX)
         return dk_fail(fault, DK_ERR_INTERNAL, journal->folder_path, NULL,
                        "record %" PRId64 " cannot follow record %" PRId64, seq, highest);
-    return write_line(journal, seq, FILE_RECORD, jws, len, DK_WRITE_NEW, fault);
+    return write_file(journal, seq, FILE_RECORD, jws, len, DK_WRITE_NEW, fault);
 }
 
 enum dk_err dk_journal_read(struct dk_journal *journal, int64_t seq, struct dk_buf *jws,
                             struct dk_fault *fault)
 {
-    return read_line(journal, seq, FILE_RECORD, jws, fault);
+    return read_jws(journal, seq, FILE_RECORD, jws, fault);
 }
 
 static enum dk_err collect(void *argument, const char *name)
@@ -435,7 +429,7 @@ enum dk_err dk_journal_keep_receipt(struct dk_journal *journal, int64_t seq, con
         return dk_fail(fault, DK_ERR_DATA, journal->folder_path, NULL,
                        "the receipt of record %" PRId64 " is not a JWS", seq);
 
-    enum dk_err err = write_line(journal, seq, FILE_RECEIPT, jws, len, DK_WRITE_NEW, &own);
+    enum dk_err err = write_file(journal, seq, FILE_RECEIPT, jws, len, DK_WRITE_NEW, &own);
 
     if (err == DK_OK || err == DK_ERR_NOT_NOW)
         return DK_OK;
@@ -445,13 +439,13 @@ enum dk_err dk_journal_keep_receipt(struct dk_journal *journal, int64_t seq, con
 enum dk_err dk_journal_read_receipt(struct dk_journal *journal, int64_t seq, struct dk_buf *jws,
                                     struct dk_fault *fault)
 {
-    return read_line(journal, seq, FILE_RECEIPT, jws, fault);
+    return read_jws(journal, seq, FILE_RECEIPT, jws, fault);
 }
 
 enum dk_err dk_journal_refuse(struct dk_journal *journal, int64_t seq, const char *words,
                               struct dk_fault *fault)
 {
-    return write_line(journal, seq, FILE_REFUSED, words, strnlen(words, DK_REFUSAL_MAX), DK_WRITE_REPLACE,
+    return write_file(journal, seq, FILE_REFUSED, words, strnlen(words, DK_REFUSAL_MAX), DK_WRITE_REPLACE,
                       fault);
 }
 
@@ -459,7 +453,7 @@ enum dk_err dk_journal_read_refusal(struct dk_journal *journal, int64_t seq, str
                                     struct dk_fault *fault)
 {
     char name[FILE_NAME_SIZE], path[PATH_MAX + FILE_NAME_SIZE];
-    dk_auto_buf struct dk_buf line = dk_buf_make(DK_REFUSAL_MAX + 1);
+    dk_auto_buf struct dk_buf line = dk_buf_make(DK_REFUSAL_MAX);
 
     file_name(seq, FILE_REFUSED, name);
     snprintf(path, sizeof path, "%s/%s", journal->folder_path, name);
@@ -468,8 +462,6 @@ enum dk_err dk_journal_read_refusal(struct dk_journal *journal, int64_t seq, str
 
     if (err != DK_OK)
         return err;
-    if (line.len > 0 && line.data[line.len - 1] == '\n')
-        line.len--;
     err = dk_buf_append(words, dk_buf_text(&line), line.len);
     return err == DK_OK ? DK_OK : dk_fail(fault, err, path, NULL, "cannot be held: %s", dk_err_text(err));
 }

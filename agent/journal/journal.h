@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The chain of sealed records on disk: STATE/journal/NNNNNNNNNN.jws, one JWS and a line end per file. The head is
+// The chain of sealed records on disk: STATE/journal/NNNNNNNNNN.jws, exactly one JWS per file, so that
+// sha256sum(1) of a file is the `prev` of the next record and any JOSE tool reads it as it is. The head is
 // read from the files; no second file can disagree with it. Beside a record: NNNNNNNNNN.receipt.jws once it was
 // delivered, NNNNNNNNNN.refused once a collector called it malformed (its words inside).
 #pragma once
@@ -38,7 +39,7 @@ enum dk_err dk_journal_head(struct dk_journal *journal, int64_t *seq, char sha25
 enum dk_err dk_journal_append(struct dk_journal *journal, int64_t seq, const char *jws, size_t len,
                               struct dk_fault *fault);
 
-// Appends the JWS of record `seq`, without its line end. Errors: NO_INPUT, DATA, IO, MEMORY.
+// Appends the JWS of record `seq`. Errors: NO_INPUT, DATA, IO, MEMORY.
 enum dk_err dk_journal_read(struct dk_journal *journal, int64_t seq, struct dk_buf *jws, struct dk_fault *fault);
 
 enum dk_delivery {
@@ -60,7 +61,7 @@ enum dk_err dk_journal_list(struct dk_journal *journal, struct dk_journal_entry 
 // Keeps the collector's receipt (a JWS) of record `seq`, durable. One that is there already is left as it is.
 enum dk_err dk_journal_keep_receipt(struct dk_journal *journal, int64_t seq, const char *jws, size_t len,
                                     struct dk_fault *fault);
-// Appends the receipt of record `seq`, without its line end. Errors: NO_INPUT when there is none; DATA, IO, MEMORY.
+// Appends the receipt of record `seq`. Errors: NO_INPUT when there is none; DATA, IO, MEMORY.
 enum dk_err dk_journal_read_receipt(struct dk_journal *journal, int64_t seq, struct dk_buf *jws,
                                     struct dk_fault *fault);
 

@@ -38,7 +38,7 @@ class State:
         for _ in range(count):
             self.chain.append(self.device.record(**more))
             with open(os.path.join(self.journal, f"{len(self.chain):010}.jws"), "w") as out:
-                out.write(self.chain[-1] + "\n")
+                out.write(self.chain[-1])
 
     def know(self, jwk):
         with open(os.path.join(self.folder, "collector.jwk"), "w") as out:

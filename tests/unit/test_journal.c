@@ -109,7 +109,7 @@ static void head_follows_the_appended(void)
     CU_ASSERT_STRING_EQUAL(dk_buf_text(&jws), "a7.b.c");
     path_of("0000000007.jws", path);
     CU_ASSERT_EQUAL(dk_file_read(path, &content, NULL), DK_OK);
-    CU_ASSERT_STRING_EQUAL(dk_buf_text(&content), "a7.b.c\n");
+    CU_ASSERT_STRING_EQUAL(dk_buf_text(&content), "a7.b.c");
     CU_ASSERT_EQUAL(stat(path, &status), 0);
     CU_ASSERT_EQUAL(status.st_mode & 07777, 0600);
     CU_ASSERT_EQUAL(dk_journal_read(journal, 13, &jws, NULL), DK_ERR_NO_INPUT);
@@ -141,8 +141,8 @@ static void foreign_names_are_ignored(void)
 
 static void damaged_head_stops_the_chain(void)
 {
-    static const char *const damaged[] = {"",      "\n",       "a.b.c",    "a.b.c\n\n", "a.b.c\nd.e.f\n",
-                                          "a.b\n", "a.b.c \n", "a.b.c\r\n"};
+    static const char *const damaged[] = {"",    "\n",     "a.b.c\n", "a.b.c\nd.e.f",
+                                          "a.b", "a.b.c ", "a.b.c\r", "a.b.c.d"};
     dk_auto(journal) struct dk_journal *journal = open_journal();
     char path[PATH_SIZE];
     int64_t seq = -1;
@@ -195,7 +195,7 @@ static void delivery_state_lies_beside_the_record(void)
 
     static const enum dk_delivery expected[] = {DK_DELIVERY_WAITING, DK_DELIVERY_DELIVERED,
                                                 DK_DELIVERY_REFUSED, DK_DELIVERY_WAITING};
-    static const int64_t bytes[] = {7, 7 + 6, 7 + 13, 7};
+    static const int64_t bytes[] = {6, 6 + 5, 6 + 12, 6};
 
     for (size_t i = 0; i < count; i++) {
         CU_ASSERT_EQUAL(entries[i].seq, (int64_t)i + 1);
@@ -251,10 +251,10 @@ static void pruning_takes_the_oldest_delivered(void)
     put(".0000000001.jws.9.tmp", "old");
     put(".0000000002.jws.9.tmp", "young");
     set_age(".0000000001.jws.9.tmp", 2 * 86400);
-    CU_ASSERT_EQUAL(dk_journal_prune(journal, 8 * 13 - 6, 100 * DK_NS_PER_S, NULL), DK_OK);
+    CU_ASSERT_EQUAL(dk_journal_prune(journal, 8 * 11 - 5, 100 * DK_NS_PER_S, NULL), DK_OK);
     assert_left(journal, "1 2 3 4 5 6 7 8 ");
     CU_ASSERT_EQUAL(files(), 8 + 7 + 1);
-    CU_ASSERT_EQUAL(dk_journal_prune(journal, 8 * 13 - 7, 100 * DK_NS_PER_S, NULL), DK_OK);
+    CU_ASSERT_EQUAL(dk_journal_prune(journal, 8 * 11 - 6, 100 * DK_NS_PER_S, NULL), DK_OK);
     assert_left(journal, "2 3 4 5 6 7 8 ");
     set_age("0000000003.jws", 500);
     set_age("0000000006.jws", 500);
@@ -481,9 +481,9 @@ static void folder_that_goes_away_is_said(void)
     CU_ASSERT_EQUAL(dk_journal_append(journal, 1, "x.y.z", 5, NULL), DK_ERR_NO_INPUT);
 }
 
-static void hundred_thousand_records_are_listed(void)
+static void many_records_are_listed_without_being_read(void)
 {
-    enum { COUNT = 100000, FIRST = 5 };
+    enum { COUNT = 20000, FIRST = 5 };
     dk_auto(journal) struct dk_journal *journal = open_journal();
     struct dk_journal_entry *entries = NULL;
     size_t count = 0;
@@ -497,7 +497,7 @@ static void hundred_thousand_records_are_listed(void)
     for (int64_t i = 0; i < COUNT; i++) {
         char name[32];
 
-        // Not in order: 7919 is prime to 100,000.
+        // Not in order: 7919 is prime to 20,000.
         snprintf(name, sizeof name, "%010" PRId64 ".jws", FIRST + i * 7919 % COUNT);
         close(openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     }
@@ -507,7 +507,7 @@ static void hundred_thousand_records_are_listed(void)
     FILE *head = fopen(path, "we");
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(head);
-    fputs("a.b.c\n", head);
+    fputs("a.b.c", head);
     CU_ASSERT_EQUAL(fclose(head), 0);
 
     struct dk_mono before = dk_mono_now();
@@ -541,7 +541,7 @@ int main(int argc, char **argv)
         DK_CASE(full_disk_leaves_the_chain),
         DK_CASE(folder_that_may_not_be_written_is_said),
         DK_CASE(folder_that_goes_away_is_said),
-        DK_CASE(hundred_thousand_records_are_listed),
+        DK_CASE(many_records_are_listed_without_being_read),
         {0},
     };
 
