@@ -269,7 +269,7 @@ bool dk_transfer_take_over(struct dk_transfer *transfer, int64_t *body_left_byte
 
     curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length_bytes);
     *never = transfer->socket < 0 || length_bytes < 0 || transfer->reason[0] != '\0' ||
-             (ssl == NULL && strncmp(transfer->base_url, "https:", 6) == 0);
+             (ssl == NULL && strncmp(transfer->urls->download, "https:", 6) == 0);
     // Bytes that OpenSSL holds are part of a record, or of the payload, that nobody would count.
     if (*never || (ssl != NULL && SSL_has_pending(ssl)) ||
         curl_easy_pause(transfer->easy, CURLPAUSE_RECV) != CURLE_OK)
