@@ -73,7 +73,8 @@ is 'status as JSON' 0 '"head_seq":3,"waiting":3' -- "$dokiem" status --state s -
 is 'show by number' 0 '"seq": 2' -- "$dokiem" show 2 --state s
 is 'show by id' 0 '"seq": 2' -- "$dokiem" show "$id2" --state s
 is 'show last' 0 '"seq": 3' -- "$dokiem" show last --state s
-is 'show the line' 0 -- sh -c '"$0" show 3 --state s --format jws | tr -d "\n" | cmp - s/journal/0000000003.jws' "$dokiem"
+is 'show the line' 0 -- sh -c \
+    '"$0" show 3 --state s --format jws | tr -d "\n" | cmp - s/journal/0000000003.jws' "$dokiem"
 is 'show the exact bytes' 0 -- sh -c \
     '[ "$("$0" show 3 --state s --format json | base64 -w0 | tr +/ -_ | tr -d =)" = \
         "$(cut -d. -f2 s/journal/0000000003.jws)" ]' \
