@@ -400,11 +400,23 @@ static void a_recording_lets_pass_what_its_lines_say(void)
     for (size_t i = 0; i < COUNT(scaled_ms); i++)
         CU_ASSERT_EQUAL(dk_shaper_serve(&shaper, START_NS, 1500, &moments),
                         START_NS + scaled_ms[i] * DK_NS_PER_MS);
+
+    // 1.5015 bytes at a moment: nothing is lost to rounding.
+    settings.trace_scale_ppm = 1001;
+    shaper = dk_shaper_make(&settings, START_NS);
+
+    int64_t used = 0;
+
+    for (int i = 0; i < 3003; i++) {
+        (void)dk_shaper_serve(&shaper, START_NS, 1, &moments);
+        used += moments;
+    }
+    CU_ASSERT_EQUAL(used, 2000);
 }
 
 static void recordings_are_read_strictly(void)
 {
-    static const char *const bad[] = {"",      "0\n",          "1",     "1\n0\n",     "-1\n",
+    static const char *const bad[] = {"",      "0\n",          "1",     "2\n1\n",     "-1\n",
                                       "1 \n",  "\n1\n",        "a\n",   "1.5\n",      "1\n\n",
                                       "1\r\n", "1000000000\n", "1e3\n", "100000001\n"};
 
