@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REQUEST_MIB = 1024 };
+enum {
+    REQUEST_MIB = 1024,
+    PHP_REQUEST_MIB = 100, // as LibreSpeed's own client: web servers keep answers of PHP on disk
+};
 static const int64_t mib_bytes = INT64_C(1) << 20;
 // What LibreSpeed's own client sends at a time. Stock web servers and PHP refuse longer bodies.
 static const int64_t short_upload_bytes = 20 * (INT64_C(1) << 20);
@@ -53,14 +56,14 @@ void dk_server_find(enum dk_server_kind kind, const char *url, const char *uploa
     } else {
         bool php = out->kind == DK_SERVER_KIND_LIBRESPEED;
         const char *extension = php ? ".php" : "";
+        int mib = php ? PHP_REQUEST_MIB : REQUEST_MIB;
 
         if (php && ends_with(path, ".php"))
             base_len = (int)(strrchr(path, '/') - url);
         snprintf(out->small, sizeof out->small, "%.*s/empty%s", base_len, url, extension);
         snprintf(out->upload, sizeof out->upload, "%.*s/empty%s", base_len, url, extension);
-        snprintf(out->download, sizeof out->download, "%.*s/garbage%s?ckSize=%d", base_len, url, extension,
-                 (int)REQUEST_MIB);
-        out->download_max_bytes = REQUEST_MIB * mib_bytes;
+        snprintf(out->download, sizeof out->download, "%.*s/garbage%s?ckSize=%d", base_len, url, extension, mib);
+        out->download_max_bytes = mib * mib_bytes;
         out->upload_bytes = php ? short_upload_bytes : REQUEST_MIB * mib_bytes;
     }
     if (upload_url[0] != '\0')

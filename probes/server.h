@@ -22,7 +22,7 @@ struct dk_server_urls {
 
 // The URLs of the server at `url`, as the settings keep it: at most 1,023 bytes, no trailing slash, no query.
 //   dokiem      URL/garbage?ckSize=1024, URL/empty
-//   librespeed  the folder of the PHP files, or one of them: garbage.php?ckSize=1024 and empty.php in that folder
+//   librespeed  the folder of the PHP files, or one of them: garbage.php?ckSize=100 and empty.php in that folder
 //   http        a file: download is that file, there is no upload
 //   auto        librespeed when the path ends in /backend or .php; http when its last part is otherwise a file name
 //               with an extension; else dokiem

@@ -16,7 +16,7 @@ static void urls_by_kind(void)
         const char *small, *download, *upload;
     } cases[] = {
 #define DOKIEM_AT(base) DK_SERVER_KIND_DOKIEM, base "/empty", base "/garbage?ckSize=1024", base "/empty"
-#define PHP_AT(base)    DK_SERVER_KIND_LIBRESPEED, base "/empty.php", base "/garbage.php?ckSize=1024", base "/empty.php"
+#define PHP_AT(base)    DK_SERVER_KIND_LIBRESPEED, base "/empty.php", base "/garbage.php?ckSize=100", base "/empty.php"
 #define FILE_AT(url)    DK_SERVER_KIND_HTTP, url, url, ""
         {DK_SERVER_KIND_AUTO, "http://a.vn", "", DOKIEM_AT("http://a.vn")},
         {DK_SERVER_KIND_AUTO, "https://[2001:db8::1]:8443", "", DOKIEM_AT("https://[2001:db8::1]:8443")},
@@ -57,7 +57,9 @@ static void urls_by_kind(void)
         CU_ASSERT_STRING_EQUAL(urls.upload, cases[i].upload);
         CU_ASSERT_EQUAL(urls.small_is_head, cases[i].kind == DK_SERVER_KIND_HTTP);
         CU_ASSERT_EQUAL(urls.upload_bytes, (cases[i].kind == DK_SERVER_KIND_DOKIEM ? 1024 : 20) * MIB);
-        CU_ASSERT_EQUAL(urls.download_max_bytes, cases[i].kind == DK_SERVER_KIND_HTTP ? INT64_MAX : 1024 * MIB);
+        CU_ASSERT_EQUAL(urls.download_max_bytes, cases[i].kind == DK_SERVER_KIND_DOKIEM       ? 1024 * MIB
+                                                 : cases[i].kind == DK_SERVER_KIND_LIBRESPEED ? 100 * MIB
+                                                                                              : INT64_MAX);
         if (strcmp(urls.small, cases[i].small) != 0 || strcmp(urls.download, cases[i].download) != 0)
             printf("    %s: %s %s\n", cases[i].url, urls.small, urls.download);
     }
@@ -74,7 +76,7 @@ static void longest_url(void)
     memcpy(url, "http://a.vn/", 12);
     url[len] = '\0';
     dk_server_find(DK_SERVER_KIND_LIBRESPEED, url, "", &urls);
-    CU_ASSERT_EQUAL(strlen(urls.download), len + strlen("/garbage.php?ckSize=1024"));
+    CU_ASSERT_EQUAL(strlen(urls.download), len + strlen("/garbage.php?ckSize=100"));
     dk_server_find(DK_SERVER_KIND_HTTP, url, url, &urls);
     CU_ASSERT_STRING_EQUAL(urls.upload, url);
     CU_ASSERT_STRING_EQUAL(urls.small, url);
