@@ -405,7 +405,7 @@ static const struct dk_option options[] = {
      .help = "length of the timed part of each direction"},
     {"test", "stop", "stop", ONE_OF(stop, "time"), .fallback = "time", FIELD(stop),
      .help = "when a direction ends: after its duration"},
-    {"test", "max_bytes", NULL, BYTES("1MB", "100GB"), .fallback = "2GiB", FIELD(max_bytes),
+    {"test", "max_bytes", NULL, BYTES("1MB", "100GB"), .fallback = "15GB", FIELD(max_bytes),
      .help = "most data in each direction"},
     {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency"),
      .fallback = "download,upload,latency", FIELD(only), .help = "what to measure"},

@@ -142,7 +142,8 @@ static size_t on_send(char *out, size_t size, size_t count, void *argument)
 
     size_t given = transfer->body(transfer->body_argument, out, size * count);
 
-    transfer->sent_bytes += (int64_t)given;
+    if (given != CURL_READFUNC_PAUSE)
+        transfer->sent_bytes += (int64_t)given;
     return given;
 }
 

@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// Fills at most `size` bytes of the request body; returns how many.
+// Fills at most `size` bytes of the request body; returns how many, or CURL_READFUNC_PAUSE when the body is sent by
+// other means.
 typedef size_t dk_transfer_body(void *argument, char *out, size_t size);
 
 struct dk_transfer {

@@ -3,6 +3,7 @@
 
 #include "probes/stats.h"
 #include "probes/throughput/drain.h"
+#include "probes/throughput/feed.h"
 #include "probes/throughput/sampler.h"
 #include "probes/transfer.h"
 
@@ -13,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 enum {
     ANSWER_MIN_BYTES = 1 << 20,  // a server that has less cannot be measured with: requests would dominate
@@ -37,7 +40,9 @@ struct stream {
     size_t payload_at;       // where the next upload bytes come from
     bool on_loop;
     bool draining; // libcurl is paused; `drain` counts what arrives
+    bool feeding;  // libcurl is paused; `feed` sends what it would
     struct dk_drain drain;
+    struct dk_feed feed;
 };
 
 struct dk_probe_run {
@@ -55,17 +60,21 @@ struct dk_probe_run {
     struct dk_sampler sampler;
     struct dk_mono next_look;
     struct dk_tcp_stream tcp[DK_STREAMS_MAX];
-    char *payload; // upload: PAYLOAD_BYTES random bytes
+    int payload_file; // upload: a file in memory with the payload; -1 where the kernel has none
+    char *payload;    // the same, mapped: PAYLOAD_BYTES random bytes
     size_t streams_count;
     struct stream streams[];
 };
 
-static void stop_draining(struct stream *stream)
+// Ends what was done on the connection in libcurl's place.
+static void give_back(struct stream *stream)
 {
     if (stream->draining)
         dk_loop_unwatch(stream->run->loop, stream->drain.fd);
+    if (stream->feeding)
+        dk_loop_unwatch(stream->run->loop, stream->feed.fd);
     dk_loop_clear_timer(stream->run->loop, stream);
-    stream->draining = false;
+    stream->draining = stream->feeding = false;
 }
 
 static void take_off(struct dk_probe_run *run)
@@ -74,7 +83,7 @@ static void take_off(struct dk_probe_run *run)
     for (size_t s = 0; s < run->streams_count; s++) {
         struct stream *stream = &run->streams[s];
 
-        stop_draining(stream);
+        give_back(stream);
         dk_tcp_info(stream->on_loop ? stream->transfer.socket : -1, &run->tcp[s]);
         if (stream->on_loop)
             dk_transfer_abort_on_close(&stream->transfer);
@@ -123,9 +132,51 @@ static int64_t moved_bytes(struct stream *stream)
         acked_bytes = acked_bytes * 16384 / (16384 + transfer->tls_record_overhead_bytes);
     if (acked_bytes < 0)
         acked_bytes = 0;
-    if (acked_bytes > transfer->sent_bytes)
-        acked_bytes = transfer->sent_bytes;
+
+    int64_t sent_bytes =
+        stream->feeding ? transfer->urls->upload_bytes - stream->feed.left_bytes : transfer->sent_bytes;
+
+    if (acked_bytes > sent_bytes)
+        acked_bytes = sent_bytes;
     return stream->before_bytes + acked_bytes;
+}
+
+static void on_writable(void *argument, short events)
+{
+    struct stream *stream = argument;
+
+    (void)events;
+    switch (dk_feed_write(&stream->feed)) {
+    case DK_FEED_WAITING:
+        break;
+    case DK_FEED_WHOLE:
+        // look() asks again when the receiver has it all.
+        dk_loop_unwatch(stream->run->loop, stream->feed.fd);
+        break;
+    case DK_FEED_FAILED:
+        fail(stream->run, "a connection broke: %s", strerror(errno));
+        break;
+    }
+}
+
+// Without TLS the payload goes from a file to the connection and is never copied. libcurl has sent the request's
+// headers by now, and goes on watching for the answer.
+static bool feed(struct stream *stream)
+{
+    struct dk_probe_run *run = stream->run;
+
+    if (run->payload_file < 0 || stream->transfer.socket < 0 || stream->transfer.tls[0] != '\0' ||
+        dk_loop_watch(run->loop, stream->transfer.socket, POLLOUT, on_writable, stream) != DK_OK)
+        return false;
+    stream->feed = (struct dk_feed){
+        .fd = stream->transfer.socket,
+        .file = run->payload_file,
+        .file_bytes = PAYLOAD_BYTES,
+        .at = stream->payload_at,
+        .left_bytes = stream->transfer.urls->upload_bytes,
+    };
+    stream->feeding = true;
+    return true;
 }
 
 static size_t give_payload(void *argument, char *out, size_t size)
@@ -140,6 +191,8 @@ static size_t give_payload(void *argument, char *out, size_t size)
 
         dk_tcp_info(stream->transfer.socket, &tcp);
         stream->tcp_base_bytes = tcp.acked_bytes;
+        if (feed(stream))
+            return CURL_READFUNC_PAUSE;
     }
     while (given < size) {
         size_t part = PAYLOAD_BYTES - stream->payload_at;
@@ -182,7 +235,7 @@ static enum dk_err request(struct stream *stream)
 static void request_again(struct stream *stream)
 {
     stream->before_bytes = moved_bytes(stream);
-    stop_draining(stream);
+    give_back(stream);
     dk_loop_remove_transfer(stream->run->loop, stream->transfer.easy);
     stream->on_loop = false;
     if (request(stream) != DK_OK)
@@ -353,6 +406,8 @@ static void look(void *argument, struct dk_mono now)
         struct stream *stream = &run->streams[s];
 
         bytes[s] = moved_bytes(stream);
+        if (stream->feeding && bytes[s] == stream->before_bytes + stream->transfer.urls->upload_bytes)
+            request_again(stream);
         total_bytes += bytes[s];
         if (stream->draining && dk_mono_diff_ns(now, run->sampler.start) > low_water_after_ns)
             dk_drain_set_low_water(&stream->drain, recent_rate_bps(&run->sampler, s));
@@ -380,7 +435,10 @@ static void probe_free(struct dk_probe_run *run)
     for (size_t s = 0; s < run->streams_count; s++)
         dk_transfer_free(&run->streams[s].transfer);
     dk_sampler_free(&run->sampler);
-    free(run->payload);
+    if (run->payload != NULL)
+        munmap(run->payload, PAYLOAD_BYTES);
+    if (run->payload_file >= 0)
+        close(run->payload_file);
     free(run);
 }
 
@@ -398,9 +456,16 @@ static enum dk_err prepare(struct dk_probe_run *run)
     if (err != DK_OK)
         return err;
     if (run->upload) {
-        run->payload = malloc(PAYLOAD_BYTES);
-        if (run->payload == NULL)
+        run->payload_file = memfd_create("dokiem-payload", MFD_CLOEXEC);
+        if (run->payload_file >= 0 && ftruncate(run->payload_file, PAYLOAD_BYTES) != 0)
+            return DK_ERR_IO;
+
+        int flags = run->payload_file >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+        void *mapped = mmap(NULL, PAYLOAD_BYTES, PROT_READ | PROT_WRITE, flags, run->payload_file, 0);
+
+        if (mapped == MAP_FAILED)
             return DK_ERR_MEMORY;
+        run->payload = mapped;
         // Incompressible, so that nothing on the way can make the line look faster than it is.
         for (size_t at = 0; at < PAYLOAD_BYTES;) {
             ssize_t got = getrandom(run->payload + at, PAYLOAD_BYTES - at, 0);
@@ -434,6 +499,7 @@ static enum dk_err start(bool upload, struct dk_loop *loop, const struct dk_plan
     run->loop = loop;
     run->plan = plan;
     run->upload = upload;
+    run->payload_file = -1;
     run->streams_count = count;
     run->begun = dk_mono_now();
 
