@@ -45,6 +45,7 @@ struct dk_throughput {
     int64_t ramp_up_ns;     // how much of the beginning rate_bps leaves out
     int64_t streams;
     enum dk_stop stop;
+    enum dk_path path;
     struct dk_series series;
     struct dk_tcp_stream tcp[DK_STREAMS_MAX]; // the first `streams` are filled
 };

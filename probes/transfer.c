@@ -309,6 +309,21 @@ void dk_transfer_free(struct dk_transfer *transfer)
     *transfer = (struct dk_transfer){.socket = -1};
 }
 
+// Older kernels return a shorter struct: a field counts only when it was filled whole.
+#define HAS(field) (len >= offsetof(struct tcp_info, field) + sizeof info.field)
+
+int64_t dk_tcp_queued_bytes(int socket)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+
+    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || !HAS(tcpi_bytes_acked))
+        return -1;
+    if (!HAS(tcpi_bytes_retrans))
+        return (int64_t)info.tcpi_bytes_acked;
+    return (int64_t)(info.tcpi_bytes_sent - info.tcpi_bytes_retrans) + (int64_t)info.tcpi_notsent_bytes;
+}
+
 void dk_tcp_info(int socket, struct dk_tcp_stream *out)
 {
     struct tcp_info info = {0};
@@ -318,8 +333,6 @@ void dk_tcp_info(int socket, struct dk_tcp_stream *out)
     if (socket < 0 || getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
         return;
 
-// Older kernels return a shorter struct: a field counts only when it was filled whole.
-#define HAS(field) (len >= offsetof(struct tcp_info, field) + sizeof info.field)
     if (HAS(tcpi_rttvar)) {
         out->rtt_ns = (int64_t)info.tcpi_rtt * DK_NS_PER_US;
         out->rtt_variation_ns = (int64_t)info.tcpi_rttvar * DK_NS_PER_US;
@@ -337,7 +350,6 @@ void dk_tcp_info(int socket, struct dk_tcp_stream *out)
         out->receive_window_limited_ns = (int64_t)info.tcpi_rwnd_limited * DK_NS_PER_US;
         out->send_buffer_limited_ns = (int64_t)info.tcpi_sndbuf_limited * DK_NS_PER_US;
     }
-#undef HAS
     len = sizeof out->congestion_control;
     if (getsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, out->congestion_control, &len) != 0)
         out->congestion_control[0] = '\0';

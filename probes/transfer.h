@@ -70,5 +70,9 @@ void dk_transfer_abort_on_close(const struct dk_transfer *transfer);
 // Frees it; it must be off the loop. A zeroed transfer is fine.
 void dk_transfer_free(struct dk_transfer *transfer);
 
+// Bytes handed to a TCP connection so far, sent or not, each once; on a kernel before 4.19 those acknowledged. −1 when
+// it cannot be said.
+int64_t dk_tcp_queued_bytes(int socket);
+
 // What the kernel says of a TCP connection; fields it does not know are -1.
 void dk_tcp_info(int socket, struct dk_tcp_stream *out);

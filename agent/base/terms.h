@@ -56,6 +56,13 @@
     X(TCP, "tcp")                                                                                            \
     X(HTTP, "http")
 
+// How the payload of a throughput test went through the device.
+#define DK_PATH_LIST(X)                                                                                      \
+    X(COPIED, "copied")     /* read or written by the program, decrypted or encrypted where there is TLS */   \
+    X(DRAINED, "drained")   /* download: counted and discarded in the kernel, not copied, not decrypted */    \
+    X(SENDFILE, "sendfile") /* upload: from memory to the connection without a copy */                        \
+    X(MIXED, "mixed")       /* some streams so, some copied */
+
 #define DK_KIND_LIST(X)                                                                                      \
     X(MEASUREMENT, "measurement")                                                                            \
     X(SKIPPED, "skipped")                                                                                    \
@@ -75,6 +82,7 @@
     X(status, STATUS)                                                                                        \
     X(outcome, OUTCOME)                                                                                      \
     X(method, METHOD)                                                                                        \
+    X(path, PATH)                                                                                            \
     X(kind, KIND)                                                                                            \
     X(rule_family, FAMILY_OF_RULE)
 
@@ -101,6 +109,9 @@ enum dk_outcome { DK_OUTCOME_LIST(X) };
 #undef X
 #define X(name, text) DK_METHOD_##name,
 enum dk_method { DK_METHOD_LIST(X) };
+#undef X
+#define X(name, text) DK_PATH_##name,
+enum dk_path { DK_PATH_LIST(X) };
 #undef X
 #define X(name, text) DK_KIND_##name,
 enum dk_kind { DK_KIND_LIST(X) };

@@ -283,6 +283,7 @@ static void put_throughput(struct builder *b, json_t *root, const char *key, con
         put_integer(b, object, "rate_high_bps", from->rate_high_bps);
         put_integer(b, object, "ramp_up_ns", from->ramp_up_ns);
         put_text(b, object, "stop", dk_stop_text(from->stop));
+        put_text(b, object, "path", dk_path_text(from->path));
     }
     // A test that broke off keeps what was seen: it shows how far it came, without being a rate.
     if (from->status == DK_STATUS_OK || (from->bytes > 0 && from->duration_ns > 0)) {

@@ -20,8 +20,9 @@
 
 enum {
     ANSWER_MIN_BYTES = 1 << 20,  // a server that has less cannot be measured with: requests would dominate
-    // A connection that was drained cannot be used again: an answer has to be worth it.
-    DRAIN_MIN_BYTES = 90 << 20,
+    // A connection that was taken from libcurl cannot be used for another request: the body has to be worth it.
+    CHEAP_MIN_BYTES = 90 << 20,
+    COSTLY_MIN_BYTES = 1 << 20, // libcurl reads the beginning of every body
     PAYLOAD_BYTES = 1 << 20,
     PAYLOAD_STEP_BYTES = 4099, // prime: streams and rounds of the payload do not line up
 };
@@ -36,7 +37,7 @@ struct stream {
     struct dk_probe_run *run;
     struct dk_transfer transfer;
     int64_t before_bytes;    // payload of the requests of the timed phase that are complete
-    int64_t tcp_base_bytes;  // acknowledged on this connection before the current request began; -1: not read yet
+    int64_t tcp_base_bytes;  // went to this connection before the body of the current request; -1: not known yet
     size_t payload_at;       // where the next upload bytes come from
     bool on_loop;
     bool draining; // libcurl is paused; `drain` counts what arrives
@@ -51,7 +52,7 @@ struct dk_probe_run {
     bool upload;
     enum phase phase;
     bool drain_lost;  // once a connection's records could not be followed, libcurl reads
-    int64_t drained_bytes; // payload counted without being read
+    size_t cheap, costly; // connections by how their payload went through the device
     size_t ready; // streams whose warm-up is complete
     enum dk_status status;
     char reason[DK_REASON_SIZE];
@@ -69,6 +70,11 @@ struct dk_probe_run {
 // Ends what was done on the connection in libcurl's place.
 static void give_back(struct stream *stream)
 {
+    if (stream->draining || stream->feeding)
+        stream->run->cheap++;
+    else if (stream->run->phase == PHASE_TIMED &&
+             stream->transfer.sent_bytes + stream->transfer.body_bytes > COSTLY_MIN_BYTES)
+        stream->run->costly++;
     if (stream->draining)
         dk_loop_unwatch(stream->run->loop, stream->drain.fd);
     if (stream->feeding)
@@ -118,14 +124,12 @@ static int64_t moved_bytes(struct stream *stream)
         return stream->before_bytes;
 
     struct dk_tcp_stream tcp;
-    long request_header_bytes = 0;
 
     dk_tcp_info(transfer->socket, &tcp);
     if (tcp.acked_bytes < 0 || stream->tcp_base_bytes < 0)
         return stream->before_bytes;
-    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &request_header_bytes);
 
-    int64_t acked_bytes = tcp.acked_bytes - stream->tcp_base_bytes - request_header_bytes;
+    int64_t acked_bytes = tcp.acked_bytes - stream->tcp_base_bytes;
 
     // Bodies go out in full TLS records (SSL_write splits at 16 KiB): the overhead is one constant share.
     if (transfer->tls_record_overhead_bytes > 0)
@@ -165,7 +169,8 @@ static bool feed(struct stream *stream)
 {
     struct dk_probe_run *run = stream->run;
 
-    if (run->payload_file < 0 || stream->transfer.socket < 0 || stream->transfer.tls[0] != '\0' ||
+    if (run->payload_file < 0 || stream->transfer.urls->upload_bytes < CHEAP_MIN_BYTES ||
+        stream->transfer.socket < 0 || stream->transfer.tls[0] != '\0' ||
         dk_loop_watch(run->loop, stream->transfer.socket, POLLOUT, on_writable, stream) != DK_OK)
         return false;
     stream->feed = (struct dk_feed){
@@ -184,13 +189,9 @@ static size_t give_payload(void *argument, char *out, size_t size)
     struct stream *stream = argument;
     size_t given = 0;
 
-    // The connection is known from here on. At most the request's headers are acknowledged before this: a few
-    // hundred bytes too little at worst, never too much.
+    // The connection is known from here on: the request's headers are on it, its body is not.
     if (stream->tcp_base_bytes < 0) {
-        struct dk_tcp_stream tcp;
-
-        dk_tcp_info(stream->transfer.socket, &tcp);
-        stream->tcp_base_bytes = tcp.acked_bytes;
+        stream->tcp_base_bytes = dk_tcp_queued_bytes(stream->transfer.socket);
         if (feed(stream))
             return CURL_READFUNC_PAUSE;
     }
@@ -244,11 +245,7 @@ static void request_again(struct stream *stream)
 
 static void pump(struct stream *stream)
 {
-    int64_t before_bytes = dk_drain_payload_bytes(&stream->drain);
-    enum dk_drain_state state = dk_drain_read(&stream->drain);
-
-    stream->run->drained_bytes += dk_drain_payload_bytes(&stream->drain) - before_bytes;
-    switch (state) {
+    switch (dk_drain_read(&stream->drain)) {
     case DK_DRAIN_WAITING:
         break;
     case DK_DRAIN_LOST:
@@ -304,7 +301,7 @@ static void on_body_begins(void *argument)
 
     curl_easy_getinfo(stream->transfer.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length_bytes);
     // Without room for the timer libcurl simply goes on reading.
-    if (stream->run->phase == PHASE_TIMED && length_bytes >= DRAIN_MIN_BYTES && !stream->run->drain_lost)
+    if (stream->run->phase == PHASE_TIMED && length_bytes >= CHEAP_MIN_BYTES && !stream->run->drain_lost)
         (void)!dk_loop_set_timer(stream->run->loop, dk_mono_now(), take_over, stream);
 }
 
@@ -571,6 +568,10 @@ static void probe_fill(struct dk_probe_run *run, struct dk_measurement *measurem
     snprintf(out->reason, sizeof out->reason, "%s", run->reason);
     out->streams = (int64_t)run->streams_count;
     out->stop = run->stop;
+    out->path = run->cheap == 0   ? DK_PATH_COPIED
+                : run->costly > 0 ? DK_PATH_MIXED
+                : run->upload     ? DK_PATH_SENDFILE
+                                  : DK_PATH_DRAINED;
     memcpy(out->tcp, run->tcp, run->streams_count * sizeof out->tcp[0]);
     for (size_t s = 0; s < run->streams_count; s++)
         measurement->data_used_bytes += run->sampler.last_bytes[s];
