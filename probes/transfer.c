@@ -124,8 +124,12 @@ static size_t on_body(char *data, size_t size, size_t count, void *argument)
         set_reason(transfer, "the server answered %ld", status);
         return 0;
     }
-    if (transfer->body_bytes == 0 && transfer->on_body_begins != NULL)
-        transfer->on_body_begins(transfer->on_body_begins_argument);
+    if (!transfer->body_begun) {
+        transfer->body_begun = true;
+        // Paused from here, and not with curl_easy_pause() between its turns, libcurl reads no more for certain.
+        if (transfer->on_body_begins != NULL && transfer->on_body_begins(transfer->on_body_begins_argument))
+            return CURL_WRITEFUNC_PAUSE;
+    }
     transfer->body_bytes += (int64_t)len;
     if (transfer->body_bytes > transfer->body_max_bytes) {
         set_too_much(transfer);
@@ -228,6 +232,7 @@ static enum dk_err next_request(struct dk_transfer *transfer, const char *url, b
     transfer->head = head;
     transfer->body_max_bytes = body_max_bytes;
     transfer->header_bytes = transfer->body_bytes = transfer->sent_bytes = 0;
+    transfer->body_begun = false;
     transfer->socket = -1;
     transfer->reason[0] = transfer->error[0] = '\0';
     return curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK ? DK_OK : DK_ERR_MEMORY;
@@ -263,19 +268,22 @@ enum dk_err dk_transfer_start(struct dk_transfer *transfer, dk_loop_transfer_cal
     return dk_loop_add_transfer(transfer->loop, transfer->easy, callback, argument);
 }
 
-bool dk_transfer_take_over(struct dk_transfer *transfer, int64_t *body_left_bytes, bool *never)
+bool dk_transfer_take_over(struct dk_transfer *transfer, int64_t *body_left_bytes)
 {
-    curl_off_t length_bytes = -1;
+    curl_off_t length_bytes = -1, read_bytes = -1;
     const SSL *ssl = find_ssl(transfer);
 
     curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length_bytes);
-    *never = transfer->socket < 0 || length_bytes < 0 || transfer->reason[0] != '\0' ||
-             (ssl == NULL && strncmp(transfer->urls->download, "https:", 6) == 0);
-    // Bytes that OpenSSL holds are part of a record, or of the payload, that nobody would count.
-    if (*never || (ssl != NULL && SSL_has_pending(ssl)) ||
-        curl_easy_pause(transfer->easy, CURLPAUSE_RECV) != CURLE_OK)
+    curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &read_bytes);
+    // Bytes that OpenSSL holds are part of a record that nobody would count.
+    if (transfer->socket < 0 || read_bytes < 0 || length_bytes < read_bytes ||
+        (ssl == NULL ? strncmp(transfer->urls->download, "https:", 6) == 0 : SSL_has_pending(ssl))) {
+        curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
         return false;
-    *body_left_bytes = (int64_t)length_bytes - transfer->body_bytes;
+    }
+    // Also what libcurl has read and holds back.
+    transfer->body_bytes = read_bytes;
+    *body_left_bytes = length_bytes - read_bytes;
     return true;
 }
 

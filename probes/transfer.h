@@ -29,8 +29,11 @@ struct dk_transfer {
     int64_t sent_bytes;     // request body handed to libcurl, current request
     dk_transfer_body *body;
     void *body_argument;
-    void (*on_body_begins)(void *argument); // called when the first bytes of an answer's body were read; may be NULL
+    // Called once, when the first bytes of an answer's body were read; may be NULL. True pauses libcurl at the end of
+    // what it has read: dk_transfer_take_over() must follow, outside libcurl's callbacks.
+    bool (*on_body_begins)(void *argument);
     void *on_body_begins_argument;
+    bool body_begun; // of the current answer
     int socket;                     // of the connection in use once an answer or a body began; -1 before
     int64_t tls_record_overhead_bytes; // per 16 KiB record; 0 for plain HTTP
     char tls[48];                   // version and cipher; "" for plain HTTP
@@ -55,11 +58,10 @@ enum dk_err dk_transfer_download(struct dk_transfer *transfer);
 // The next request is POST to the server's upload; `body` supplies as many bytes as one request has. Errors: MEMORY.
 enum dk_err dk_transfer_upload(struct dk_transfer *transfer, dk_transfer_body *body, void *argument);
 
-// Takes the connection of a running GET from libcurl, which is paused and reads no more: true when all it had read was
-// counted (transfer->body_bytes) and *body_left_bytes are still to come, from the start of a TLS record where there is
-// TLS. False: not at this moment, or (with *never set) not on this connection.
-// To be called outside libcurl's callbacks. The request can only be removed from the loop after that.
-bool dk_transfer_take_over(struct dk_transfer *transfer, int64_t *body_left_bytes, bool *never);
+// Takes the connection of a GET that on_body_begins paused from libcurl: true when all it had read was counted
+// (transfer->body_bytes) and *body_left_bytes are still to come, from the start of a TLS record where there is TLS; the
+// request can then only be removed from the loop. False: it cannot be done on this connection, and libcurl goes on.
+bool dk_transfer_take_over(struct dk_transfer *transfer, int64_t *body_left_bytes);
 
 // True when the request that ended with `result` got a whole, acceptable 200 answer; else transfer->reason is set.
 bool dk_transfer_succeeded(struct dk_transfer *transfer, CURLcode result);

@@ -209,7 +209,7 @@ static size_t give_payload(void *argument, char *out, size_t size)
 
 static void on_transfer_end(void *argument, CURL *easy, CURLcode result);
 
-static void on_body_begins(void *argument);
+static bool on_body_begins(void *argument);
 
 static enum dk_err request(struct stream *stream)
 {
@@ -270,21 +270,16 @@ static void on_readable(void *argument, short events)
     pump(argument);
 }
 
-// Between two turns of libcurl, when it holds nothing back.
+// Between two turns of libcurl, which is paused.
 static void take_over(void *argument, struct dk_mono now)
 {
     struct stream *stream = argument;
     struct dk_probe_run *run = stream->run;
     int64_t body_left_bytes = 0;
-    bool never = false;
 
-    if (run->phase != PHASE_TIMED || !stream->on_loop || run->drain_lost)
+    (void)now;
+    if (run->phase != PHASE_TIMED || !stream->on_loop || !dk_transfer_take_over(&stream->transfer, &body_left_bytes))
         return;
-    if (!dk_transfer_take_over(&stream->transfer, &body_left_bytes, &never)) {
-        if (!never && dk_loop_set_timer(run->loop, now, take_over, stream) != DK_OK)
-            fail(run, "the loop is full");
-        return;
-    }
     dk_drain_begin(&stream->drain, stream->transfer.socket, body_left_bytes,
                    stream->transfer.tls_record_overhead_bytes);
     stream->draining = true;
@@ -294,15 +289,15 @@ static void take_over(void *argument, struct dk_mono now)
         pump(stream);
 }
 
-static void on_body_begins(void *argument)
+static bool on_body_begins(void *argument)
 {
     struct stream *stream = argument;
     curl_off_t length_bytes = -1;
 
     curl_easy_getinfo(stream->transfer.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length_bytes);
     // Without room for the timer libcurl simply goes on reading.
-    if (stream->run->phase == PHASE_TIMED && length_bytes >= CHEAP_MIN_BYTES && !stream->run->drain_lost)
-        (void)!dk_loop_set_timer(stream->run->loop, dk_mono_now(), take_over, stream);
+    return stream->run->phase == PHASE_TIMED && length_bytes >= CHEAP_MIN_BYTES && !stream->run->drain_lost &&
+           dk_loop_set_timer(stream->run->loop, dk_mono_now(), take_over, stream) == DK_OK;
 }
 
 static void look(void *argument, struct dk_mono now);
