@@ -323,7 +323,5 @@ void dk_report_result(FILE *out, const struct dk_terminal *terminal, const struc
         paragraph(&page, _("Record"), COLOUR_NONE, "", _("number %lld, %s, kept in %s"),
                   (long long)input->seq, input->id, input->kept);
     paragraph(&page, _("Note"), COLOUR_NONE, "", "%s",
-              _("One run is one sample. A monitoring result, for reference: it does not replace formal "
-                "testing under "
-                "Circular 08/2013/TT-BTTTT."));
+              _("One run is one sample. A monitoring result, for reference: it does not replace formal testing."));
 }

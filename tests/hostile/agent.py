@@ -7,7 +7,12 @@ import shutil
 import subprocess
 import tempfile
 
+import jsonschema
+
 PROGRAM = os.environ.get("DOKIEM", "dokiem")
+
+with open(os.path.join(os.path.dirname(__file__), "../../docs/record.schema.json"), encoding="utf-8") as schema:
+    SCHEMA = json.load(schema)
 
 # No configuration of the machine's or the user's may take part.
 ENVIRONMENT = {**os.environ, "HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
@@ -49,7 +54,9 @@ class Agent:
         """The payload of the last record kept."""
         shown = self.run("show", "last", "--format", "json")
         assert shown.returncode == 0, shown.stderr
-        return json.loads(shown.stdout)
+        record = json.loads(shown.stdout)
+        jsonschema.validate(record, SCHEMA)
+        return record
 
     def records(self):
         folder = os.path.join(self.state, "journal")
