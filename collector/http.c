@@ -147,8 +147,6 @@ static struct MHD_Response *get_records(struct dk_http *http, struct MHD_Connect
     const char *device = MHD_lookup_connection_value(mhd, MHD_GET_ARGUMENT_KIND, "device");
     int64_t since, limit;
 
-    if (device == NULL)
-        return refuse(request, 400, "device=ID is missing");
     if (!number_argument(mhd, "since", 1, &since) || !number_argument(mhd, "limit", INT64_MAX - 1, &limit))
         return refuse(request, 400, "since and limit must be numbers from 1");
     return dk_read_records(http->store, device, since, limit, &connection_of(mhd)->since, &request->status);

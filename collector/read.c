@@ -16,7 +16,8 @@ struct stream {
     struct dk_store *store;
     struct dk_mono *progress;
     char device[DK_SHA256_TEXT_SIZE];
-    int64_t next, left;
+    bool all; // when this device has no more, the next one follows
+    int64_t since, next, left;
     struct dk_buf line;
     size_t sent; // of line
 };
@@ -59,6 +60,12 @@ static enum dk_err next_line(struct stream *stream)
     enum dk_err err =
         dk_store_next_record(stream->store, stream->device, stream->next, &found, &stream->line, NULL);
 
+    while (err == DK_ERR_NO_INPUT && stream->all) {
+        err = dk_store_next_device(stream->store, stream->device, stream->device, NULL);
+        if (err != DK_OK)
+            break;
+        err = dk_store_next_record(stream->store, stream->device, stream->since, &found, &stream->line, NULL);
+    }
     if (err == DK_OK)
         err = dk_buf_append(&stream->line, "\n", 1);
     stream->next = found + 1;
@@ -108,8 +115,8 @@ static void free_stream(void *argument)
 struct MHD_Response *dk_read_records(struct dk_store *store, const char *device, int64_t since, int64_t limit,
                                      struct dk_mono *progress, unsigned *status)
 {
-    struct dk_device found;
-    enum dk_err err = dk_store_device(store, device, &found, NULL);
+    struct dk_device found = {0};
+    enum dk_err err = device != NULL ? dk_store_device(store, device, &found, NULL) : DK_OK;
 
     if (err == DK_ERR_NO_INPUT)
         return refuse(404, "there is no such device", status);
@@ -122,6 +129,8 @@ struct MHD_Response *dk_read_records(struct dk_store *store, const char *device,
         return NULL;
     *stream = (struct stream){.store = store,
                               .progress = progress,
+                              .all = device == NULL,
+                              .since = since,
                               .next = since,
                               .left = limit,
                               .line = dk_buf_make(DK_BODY_MAX_BYTES)};

@@ -11,7 +11,8 @@
 #include "collector/records.h"
 #include "collector/store.h"
 
-// One line per record of `device` from number `since` on, at most `limit`: the JWS as they came
+// One line per record of `device`, or of every device by id where `device` is NULL, from number `since` on, at most
+// `limit`: the JWS as they came
 // (application/jose). The response reads the store while it is sent and notes each step in *progress; both
 // outlive it.
 struct MHD_Response *dk_read_records(struct dk_store *store, const char *device, int64_t since, int64_t limit,

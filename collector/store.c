@@ -40,6 +40,7 @@ static const char schema[] =
     X(ROLLBACK, "ROLLBACK")                                                                                  \
     X(CHECK, "INSERT INTO checks VALUES(1, ?1) ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms")            \
     X(DEVICE, "SELECT id, state, jwk, site_code, site_name, enrolled_ms FROM devices WHERE id = ?1")         \
+    X(NEXT_DEVICE, "SELECT id FROM devices WHERE id > ?1 ORDER BY id LIMIT 1")                               \
     X(PUT_DEVICE, "INSERT INTO devices VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"             \
                   " state = excluded.state, site_code = excluded.site_code, site_name = excluded.site_name") \
     X(DEVICES, "SELECT d.id, d.state, d.jwk, d.site_code, d.site_name, d.enrolled_ms, count(r.seq),"         \
@@ -447,6 +448,17 @@ enum dk_err dk_store_next_record(struct dk_store *store, const char *device, int
         err = dk_buf_append(jws, sqlite3_column_text(row, 1), (size_t)sqlite3_column_bytes(row, 1));
     if (err == DK_OK)
         *found = sqlite3_column_int64(row, 0);
+    return err;
+}
+
+enum dk_err dk_store_next_device(struct dk_store *store, const char *after, char id[static DK_SHA256_TEXT_SIZE],
+                                 struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err = query(store, fault, &row, STATEMENT_NEXT_DEVICE, "t", after);
+
+    if (err == DK_OK)
+        snprintf(id, DK_SHA256_TEXT_SIZE, "%s", (const char *)sqlite3_column_text(row, 0));
     return err;
 }
 

@@ -124,6 +124,10 @@ enum dk_err dk_store_receipt(struct dk_store *store, const char *device, int64_t
 enum dk_err dk_store_next_record(struct dk_store *store, const char *device, int64_t seq, int64_t *found,
                                  struct dk_buf *jws, struct dk_fault *fault);
 
+// The first device, by id, after `after` ("" for the very first). Errors: NO_INPUT (no further device).
+enum dk_err dk_store_next_device(struct dk_store *store, const char *after, char id[static DK_SHA256_TEXT_SIZE],
+                                 struct dk_fault *fault);
+
 // Remembers that `device` sent a record numbered `seq`, hash `other`, that contradicts the kept record
 // numbered `kept_seq`, hash `kept`. The same pair again only counts; no more than 1000 are kept of a device.
 enum dk_err dk_store_add_fork(struct dk_store *store, const char *device, int64_t seq, const char *other,

@@ -210,6 +210,11 @@ class Records(Case):
         self.assertEqual(collector.send(chain_one[0], chain_two[0], chain_one[1])[0], 201)
         for device, chain in ((one, chain_one), (two, chain_two)):
             self.assertEqual(collector.request("GET", f"/v1/records?device={device.id}")[1].splitlines(), chain)
+        by_id = sorted(((one.id, chain_one), (two.id, chain_two)))
+        self.assertEqual(collector.request("GET", "/v1/records")[1].splitlines(), by_id[0][1] + by_id[1][1])
+        self.assertEqual(collector.request("GET", "/v1/records?since=2")[1].splitlines(), chain_one[1:])
+        self.assertEqual(collector.request("GET", "/v1/records?limit=2")[1].splitlines(),
+                         (by_id[0][1] + by_id[1][1])[:2])
 
 
 class Enrolment(Case):
@@ -293,7 +298,7 @@ class Http(Case):
         rows = [
             ("GET", "/", None, {}, 404), ("GET", "/v1/records/", None, {}, 404), ("GET", "/v2/records", None, {}, 404),
             ("DELETE", "/v1/records", None, {}, 405), ("PUT", "/v1/devices", b"x", jose, 405),
-            ("POST", "/healthz", b"", {}, 405), ("GET", "/v1/records", None, {}, 400),
+            ("POST", "/healthz", b"", {}, 405), ("GET", "/v1/records", None, {}, 200),
             ("GET", f"/v1/records?device={device.id}&since=0", None, {}, 400),
             ("GET", f"/v1/records?device={device.id}&since=01", None, {}, 400),
             ("GET", f"/v1/records?device={device.id}&limit=x", None, {}, 400),

@@ -85,8 +85,8 @@ class MainJob(unittest.TestCase):
         for technology, mbps, outcome in LINKS:
             with self.subTest(technology=technology, mbps=mbps), netlab.Lab(mbps * 1_000_000) as lab, start(lab.server):
                 print(f"  {technology} at {mbps} Mb/s", flush=True)
-                status, record = self.measure_well(lab, f"http://{netlab.SERVER}:{netlab.HTTP_PORT}", technology, outcome,
-                                                   *extra)
+                url = f"http://{netlab.SERVER}:{netlab.HTTP_PORT}"
+                status, record = self.measure_well(lab, url, technology, outcome, *extra)
                 self.check(lab, record, technology, outcome, method)
                 self.assertEqual(status, 1 if "--check" in extra and outcome == "fail" else 0)
 
