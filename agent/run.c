@@ -211,6 +211,7 @@ static void make_plan(struct session *session)
         .stamp = settings->server_stamp,
         .ca_file = settings->server_ca_file,
         .interface = settings->interface,
+        .link = session->result->context.link.interface,
         .user_agent = "dokiem/" DK_VERSION,
         .family = settings->family,
         .streams = settings->streams,
@@ -328,6 +329,7 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     err = measure(&session, fault);
     if (err != DK_OK)
         return err;
+    dk_context_gather_after(out->measurement.server.address, settings->interface, &out->context);
     out->duration_ns = dk_mono_diff_ns(dk_mono_now(), begun);
     out->end = dk_wall_now();
     decide_kind(&session);

@@ -6,6 +6,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/terms.h"
 
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,8 +29,32 @@ struct dk_tcp_stream {
     int64_t retransmitted_segments;
     int64_t mss_bytes;
     int64_t acked_bytes, received_bytes; // since the connection was opened, TCP payload, TLS and headers included
+    int64_t sent_bytes; // since the connection was opened, what was sent again included
+    int64_t segments_in, segments_out;
+    int64_t busy_ns; // there was something to send or to be acknowledged
     int64_t receive_window_limited_ns, send_buffer_limited_ns;
+    int64_t receive_window_bytes; // the most this side would offer just now (tcpi_rcv_ssthresh)
+    int64_t send_buffer_bytes;    // SO_SNDBUF
     char congestion_control[16];
+};
+
+// A look later than this came when the program could not run: busy processors delay one that can by a few ms
+// (docs/methodology.md, "Conditions").
+enum { DK_LATE_LOOK_MS = 20 };
+
+// The conditions under which one direction was timed (probes/conditions.h). What is not known is -1.
+struct dk_conditions {
+    int64_t duration_ns;                 // that was looked at; 0: nothing was, and the rest means nothing
+    int64_t looks, looks_late;           // at the streams, every 50 ms; of them, more than DK_LATE_LOOK_MS late
+    int64_t late_max_ns;
+    int64_t agent_cpu_ns;                // this process, user and system
+    int64_t agent_wait_ns;               // this process was ready to run and did not
+    int64_t cpu_busiest_ppm;             // of its time, the CPU that was idle least
+    int64_t cpu_interrupts_ppm;          // of its time, the CPU that served interrupts most
+    int64_t windows_closed;              // times that TCP here had no more room to receive, all connections
+    char interface[IF_NAMESIZE];         // whose bytes these are; "" when not known
+    int64_t received_bytes, sent_bytes;  // by the interface's counters
+    int64_t own_received_bytes, own_sent_bytes; // of them the test's own, at most
 };
 
 // Download or upload. With a status other than OK only `reason` and what was seen (bytes, duration, series) count.
@@ -47,6 +72,7 @@ struct dk_throughput {
     enum dk_stop stop;
     enum dk_path path;
     struct dk_series series;
+    struct dk_conditions conditions;
     struct dk_tcp_stream tcp[DK_STREAMS_MAX]; // the first `streams` are filled
 };
 

@@ -337,7 +337,7 @@ void dk_tcp_info(int socket, struct dk_tcp_stream *out)
     struct tcp_info info = {0};
     socklen_t len = sizeof info;
 
-    *out = (struct dk_tcp_stream){-1, -1, -1, -1, -1, -1, -1, -1, -1, ""};
+    *out = (struct dk_tcp_stream){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, ""};
     if (socket < 0 || getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
         return;
 
@@ -345,6 +345,7 @@ void dk_tcp_info(int socket, struct dk_tcp_stream *out)
         out->rtt_ns = (int64_t)info.tcpi_rtt * DK_NS_PER_US;
         out->rtt_variation_ns = (int64_t)info.tcpi_rttvar * DK_NS_PER_US;
         out->mss_bytes = (int64_t)info.tcpi_snd_mss;
+        out->receive_window_bytes = (int64_t)info.tcpi_rcv_ssthresh;
     }
     if (HAS(tcpi_total_retrans))
         out->retransmitted_segments = (int64_t)info.tcpi_total_retrans;
@@ -352,12 +353,25 @@ void dk_tcp_info(int socket, struct dk_tcp_stream *out)
         out->acked_bytes = (int64_t)info.tcpi_bytes_acked;
         out->received_bytes = (int64_t)info.tcpi_bytes_received;
     }
+    if (HAS(tcpi_segs_in)) {
+        out->segments_in = (int64_t)info.tcpi_segs_in;
+        out->segments_out = (int64_t)info.tcpi_segs_out;
+    }
     if (HAS(tcpi_min_rtt))
         out->rtt_min_ns = (int64_t)info.tcpi_min_rtt * DK_NS_PER_US;
     if (HAS(tcpi_sndbuf_limited)) {
+        out->busy_ns = (int64_t)info.tcpi_busy_time * DK_NS_PER_US;
         out->receive_window_limited_ns = (int64_t)info.tcpi_rwnd_limited * DK_NS_PER_US;
         out->send_buffer_limited_ns = (int64_t)info.tcpi_sndbuf_limited * DK_NS_PER_US;
     }
+    if (HAS(tcpi_bytes_sent))
+        out->sent_bytes = (int64_t)info.tcpi_bytes_sent;
+
+    int buffer_bytes = 0;
+
+    len = sizeof buffer_bytes;
+    if (getsockopt(socket, SOL_SOCKET, SO_SNDBUF, &buffer_bytes, &len) == 0)
+        out->send_buffer_bytes = buffer_bytes;
     len = sizeof out->congestion_control;
     if (getsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, out->congestion_control, &len) != 0)
         out->congestion_control[0] = '\0';

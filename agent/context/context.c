@@ -7,6 +7,7 @@ void dk_context_gather(const char *server_address, const char *interface, enum d
                        struct dk_context *out)
 {
     // "auto" asks for the technology to be found out, which nothing here can do yet: it is not a declaration.
+    *out = (struct dk_context){0};
     if (declared == DK_TECHNOLOGY_AUTO)
         declared = DK_TECHNOLOGY_UNKNOWN;
     dk_link_gather(server_address, interface, &out->link);
@@ -14,4 +15,12 @@ void dk_context_gather(const char *server_address, const char *interface, enum d
     out->link.technology_declared = declared;
     dk_clock_gather(&out->clock);
     dk_host_gather(&out->host);
+}
+
+void dk_context_gather_after(const char *server_address, const char *interface, struct dk_context *context)
+{
+    dk_link_gather(server_address, interface, &context->link_after);
+    context->link_after.technology = context->link.technology;
+    context->link_after.technology_declared = context->link.technology_declared;
+    context->has_link_after = true;
 }

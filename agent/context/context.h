@@ -40,8 +40,13 @@ enum dk_clock_state {
 #undef X
 };
 
+enum { DK_LINK_STATE_SIZE = 16 };
+
 struct dk_link {
     char interface[IF_NAMESIZE]; // that the route to the server leaves by; "" when there is no route
+    unsigned index;              // the kernel's number of it: another one is another interface; 0 when there is none
+    char state[DK_LINK_STATE_SIZE]; // operstate: "up", "unknown" …; "" when not known
+    int64_t carrier_changes;        // how often the carrier came or went, ever; -1 when not known
     enum dk_medium medium;
     int64_t mtu_bytes;                      // -1 when not known
     int64_t speed_bps;                      // what the driver says (Ethernet); -1 when not known
@@ -66,6 +71,8 @@ struct dk_host {
 
 struct dk_context {
     struct dk_link link;
+    bool has_link_after;
+    struct dk_link link_after; // the same, looked up again after the probes
     struct dk_clock clock;
     struct dk_host host;
 };
@@ -79,3 +86,6 @@ const char *dk_clock_state_text(enum dk_clock_state state);
 // cannot be found out is marked so; nothing here fails.
 void dk_context_gather(const char *server_address, const char *interface, enum dk_technology declared,
                        struct dk_context *out);
+
+// Gathers the link once more, as link_after. The first two parameters are those of dk_context_gather.
+void dk_context_gather_after(const char *server_address, const char *interface, struct dk_context *context);

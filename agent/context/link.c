@@ -119,6 +119,7 @@ static void describe_device(struct dk_link *link, int hardware_type)
                                                 is_in_sys(link->interface, "phy80211"),
                                     .tun = is_in_sys(link->interface, "tun_flags")};
     dk_auto_buf struct dk_buf uevent = dk_buf_make(SYSFS_MAX_BYTES), speed = dk_buf_make(SYSFS_MAX_BYTES);
+    dk_auto_buf struct dk_buf state = dk_buf_make(SYSFS_MAX_BYTES), carrier = dk_buf_make(SYSFS_MAX_BYTES);
     int64_t mbps = 0;
 
     if (read_sys(link->interface, "uevent", &uevent))
@@ -127,6 +128,13 @@ static void describe_device(struct dk_link *link, int hardware_type)
     // The driver says Mb/s, and −1 or nothing when it does not know.
     if (read_sys(link->interface, "speed", &speed) && dk_parse_i64(dk_buf_text(&speed), 1, 10000000, &mbps))
         link->speed_bps = mbps * 1000000;
+    link->index = if_nametoindex(link->interface);
+    if (read_sys(link->interface, "operstate", &state) && state.len < sizeof link->state &&
+        dk_text_is_clean(dk_buf_text(&state), state.len))
+        snprintf(link->state, sizeof link->state, "%s", dk_buf_text(&state));
+    if (!read_sys(link->interface, "carrier_changes", &carrier) ||
+        !dk_parse_i64(dk_buf_text(&carrier), 0, INT64_MAX, &link->carrier_changes))
+        link->carrier_changes = -1;
 
     auto_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     struct ifreq request = {0};
@@ -170,7 +178,7 @@ void dk_link_gather(const char *server_address, const char *interface, struct dk
     bool routed =
         server_address[0] != '\0' ? find_source(server_address, &storage) : find_default_source(&storage);
 
-    *out = (struct dk_link){.mtu_bytes = -1, .speed_bps = -1};
+    *out = (struct dk_link){.carrier_changes = -1, .mtu_bytes = -1, .speed_bps = -1};
     if (getifaddrs(&list) != 0)
         return;
     if (is_usable_name(interface)) {

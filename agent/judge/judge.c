@@ -7,7 +7,6 @@
 #include <string.h>
 
 enum {
-    UNSTEADY_PERCENT = 10, // half-width of the interval, of the rate
     // With 6 samples the median lies between the smallest and the largest with more than 95 % (1 − 2 / 2^6).
     MEDIAN_SAMPLES_MIN = 6,
 };
@@ -31,53 +30,6 @@ static int64_t add_to_max(int64_t a, int64_t b)
     int64_t result = 0;
 
     return __builtin_add_overflow(a, b, &result) ? INT64_MAX : result;
-}
-
-static void flag(struct dk_validity *validity, enum dk_flag_code code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void flag(struct dk_validity *validity, enum dk_flag_code code, const char *format, ...)
-{
-    if (validity->count == DK_FLAGS_MAX)
-        return;
-
-    struct dk_flag *to = &validity->flags[validity->count++];
-    va_list arguments;
-
-    to->code = code;
-    va_start(arguments, format);
-    vsnprintf(to->detail, sizeof to->detail, format, arguments);
-    va_end(arguments);
-    validity->state = DK_VALIDITY_SUSPECT;
-}
-
-static void flag_unsteady(struct dk_validity *validity, const char *direction,
-                          const struct dk_throughput *figure)
-{
-    int64_t half = subtract_to_zero(figure->rate_high_bps, figure->rate_low_bps) / 2;
-
-    if (figure->status != DK_STATUS_OK || half / UNSTEADY_PERCENT <= figure->rate_bps / 100)
-        return;
-
-    int64_t percent = figure->rate_bps >= 100 ? half / (figure->rate_bps / 100) : 100;
-
-    flag(validity, DK_FLAG_UNSTEADY,
-         "%s: the 95 %% interval is about %" PRId64 " %% of the rate to each side", direction, percent);
-}
-
-void dk_judge_validity(const struct dk_measurement *measurement, const struct dk_context *context,
-                       struct dk_validity *out)
-{
-    *out = (struct dk_validity){.state = DK_VALIDITY_VALID};
-    if (context->clock.state == DK_CLOCK_UNSYNCHRONISED)
-        flag(out, DK_FLAG_CLOCK_UNSYNCHRONISED,
-             "the kernel holds the clock to be unsynchronised; start and end may be wrong");
-    if (context->link.medium == DK_MEDIUM_TUNNEL)
-        flag(out, DK_FLAG_TUNNEL, "the route to the server leaves by the tunnel %s", context->link.interface);
-    if (context->link.medium == DK_MEDIUM_LOOPBACK)
-        flag(out, DK_FLAG_LOOPBACK, "the server is on this machine; the figures say nothing about a line");
-    flag_unsteady(out, "download", &measurement->download);
-    flag_unsteady(out, "upload", &measurement->upload);
 }
 
 static struct figure steady_rate(const struct dk_throughput *from)
@@ -138,12 +90,72 @@ static void explain(struct dk_check *check, const char *format, ...)
     va_end(arguments);
 }
 
-static bool has_flag(const struct dk_validity *validity, enum dk_flag_code code)
+// What a flag takes away from the figure it bears on.
+enum spoils {
+    SPOILS_NOTHING,
+    SPOILS_WORSE, // it can make a line look worse than it is, not better: findings that rest on that
+    SPOILS_ALL,
+};
+
+static enum spoils what_spoils(enum dk_flag_code code, const char **words)
 {
-    for (size_t i = 0; i < validity->count; i++)
-        if (validity->flags[i].code == code)
-            return true;
-    return false;
+    switch (code) {
+    case DK_FLAG_TUNNEL:
+        *words = "it was measured through a tunnel";
+        return SPOILS_WORSE;
+    case DK_FLAG_HOST_LIMITED:
+        *words = "this device limited it";
+        return SPOILS_WORSE;
+    case DK_FLAG_SERVER_LIMITED:
+        *words = "the server limited it";
+        return SPOILS_WORSE;
+    case DK_FLAG_CROSS_TRAFFIC:
+        *words = "the interface carried other traffic";
+        return SPOILS_WORSE;
+    case DK_FLAG_LINK_CHANGED:
+        *words = "the link changed meanwhile";
+        return SPOILS_ALL;
+    case DK_FLAG_TECHNOLOGY_CHANGED:
+        *words = "the technology changed meanwhile";
+        return SPOILS_ALL;
+    case DK_FLAG_CLOCK_UNSYNCHRONISED:
+    case DK_FLAG_LOOPBACK:
+    case DK_FLAG_UNSTEADY:
+        break;
+    }
+    return SPOILS_NOTHING;
+}
+
+static bool bears_on(enum dk_flag_figure figure, enum dk_indicator indicator)
+{
+    switch (indicator) {
+    case DK_INDICATOR_DOWNLOAD_RATE:
+    case DK_INDICATOR_DOWNLOAD_RATE_WHOLE:
+        return figure == DK_FLAG_FIGURE_ALL || figure == DK_FLAG_FIGURE_DOWNLOAD;
+    case DK_INDICATOR_UPLOAD_RATE:
+    case DK_INDICATOR_UPLOAD_RATE_WHOLE:
+        return figure == DK_FLAG_FIGURE_ALL || figure == DK_FLAG_FIGURE_UPLOAD;
+    case DK_INDICATOR_LATENCY_IDLE_MEDIAN:
+        break;
+    }
+    return figure == DK_FLAG_FIGURE_ALL;
+}
+
+// Why the finding cannot stand; NULL when it can. A finding rests on a bad figure when it holds a rate to be low or a
+// delay to be high.
+static const char *spoiled_by(const struct dk_check *check, const struct dk_validity *validity, bool pass)
+{
+    bool rests_on_bad = (check->rule.op == DK_OP_AT_LEAST) != dk_check_in_ns(check) ? !pass : pass;
+
+    for (size_t i = 0; i < validity->count; i++) {
+        const char *words = NULL;
+        enum spoils spoils = what_spoils(validity->flags[i].code, &words);
+
+        if (bears_on(validity->flags[i].figure, check->rule.indicator) &&
+            (spoils == SPOILS_ALL || (spoils == SPOILS_WORSE && rests_on_bad)))
+            return words;
+    }
+    return NULL;
 }
 
 static void compare(struct dk_check *check, const struct dk_validity *validity)
@@ -159,14 +171,16 @@ static void compare(struct dk_check *check, const struct dk_validity *validity)
     dk_check_amount(check, check->low, low);
     dk_check_amount(check, check->high, high);
     dk_check_amount(check, threshold, limit);
-    if (pass) {
+
+    const char *spoiled = pass || fail ? spoiled_by(check, validity, pass) : NULL;
+
+    if (spoiled != NULL) {
+        check->outcome = DK_OUTCOME_INCONCLUSIVE;
+        explain(check, "the 95 %% interval %s to %s %s %s, but %s", low, high, pass ? "meets" : "misses", limit,
+                spoiled);
+    } else if (pass) {
         check->outcome = DK_OUTCOME_PASS;
         explain(check, "the 95 %% interval %s to %s meets the %s of %s", low, high, whose, limit);
-    } else if (fail && has_flag(validity, DK_FLAG_TUNNEL)) {
-        // A tunnel can make a line look worse than it is, not better: it spoils a failure, not a pass.
-        check->outcome = DK_OUTCOME_INCONCLUSIVE;
-        explain(check, "the 95 %% interval %s to %s misses %s, but it was measured through a tunnel", low,
-                high, limit);
     } else if (fail) {
         check->outcome = DK_OUTCOME_FAIL;
         explain(check, "the 95 %% interval %s to %s is %s the %s of %s", low, high,

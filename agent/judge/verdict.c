@@ -20,6 +20,13 @@ const char *dk_flag_text(enum dk_flag_code code)
     return texts[code];
 }
 
+const char *dk_flag_figure_text(enum dk_flag_figure figure)
+{
+    static const char *const texts[] = {DK_FLAG_FIGURE_LIST(TEXT)};
+
+    return texts[figure];
+}
+
 bool dk_check_in_ns(const struct dk_check *check)
 {
     return check->rule.indicator == DK_INDICATOR_LATENCY_IDLE_MEDIAN;

@@ -17,7 +17,12 @@ enum { DK_FLAGS_MAX = 16, DK_FLAG_DETAIL_SIZE = 200 };
     X(CLOCK_UNSYNCHRONISED, "clock_unsynchronised")                                                          \
     X(TUNNEL, "tunnel")                                                                                      \
     X(LOOPBACK, "loopback")                                                                                  \
-    X(UNSTEADY, "unsteady")
+    X(UNSTEADY, "unsteady")                                                                                  \
+    X(HOST_LIMITED, "host_limited")                                                                          \
+    X(SERVER_LIMITED, "server_limited")                                                                      \
+    X(CROSS_TRAFFIC, "cross_traffic")                                                                        \
+    X(LINK_CHANGED, "link_changed")                                                                          \
+    X(TECHNOLOGY_CHANGED, "technology_changed")
 
 enum dk_flag_code {
 #define X(name, text) DK_FLAG_##name,
@@ -25,8 +30,21 @@ enum dk_flag_code {
 #undef X
 };
 
+// The figure a flag bears on.
+#define DK_FLAG_FIGURE_LIST(X)                                                                               \
+    X(ALL, "all")                                                                                            \
+    X(DOWNLOAD, "download")                                                                                  \
+    X(UPLOAD, "upload")
+
+enum dk_flag_figure {
+#define X(name, text) DK_FLAG_FIGURE_##name,
+    DK_FLAG_FIGURE_LIST(X)
+#undef X
+};
+
 struct dk_flag {
     enum dk_flag_code code;
+    enum dk_flag_figure figure;
     char detail[DK_FLAG_DETAIL_SIZE];
 };
 
@@ -66,9 +84,10 @@ struct dk_verdict {
     struct dk_check checks[DK_RULES_MAX];
 };
 
-// "valid" …, "clock_unsynchronised" …; never NULL.
+// "valid" …, "clock_unsynchronised" …, "download" …; never NULL.
 const char *dk_validity_text(enum dk_validity_state state);
 const char *dk_flag_text(enum dk_flag_code code);
+const char *dk_flag_figure_text(enum dk_flag_figure figure);
 
 // True when the figure and the threshold are times in ns, false when they are rates in bit/s.
 bool dk_check_in_ns(const struct dk_check *check);

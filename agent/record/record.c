@@ -174,6 +174,24 @@ static void put_network(struct builder *b, json_t *object, const char *key, cons
     put_text(b, object, key, text);
 }
 
+static void put_after(struct builder *b, json_t *object, const struct dk_context *context)
+{
+    const struct dk_link *before = &context->link, *after = &context->link_after;
+
+    if (!context->has_link_after)
+        return;
+
+    json_t *out = put(b, object, "after", json_object());
+
+    put_text_if_set(b, out, "interface", after->interface);
+    put_text(b, out, "medium", dk_medium_text(after->medium));
+    put_text(b, out, "technology", dk_technology_text(after->technology));
+    put_text_if_set(b, out, "state", after->state);
+    put_network(b, out, "local_address", after->local_address);
+    if (before->carrier_changes >= 0 && before->index == after->index)
+        put_known(b, out, "carrier_changes", after->carrier_changes - before->carrier_changes);
+}
+
 static void put_place(struct builder *b, json_t *root, const struct dk_record_facts *facts)
 {
     const struct dk_link *link = &facts->context->link;
@@ -196,6 +214,8 @@ static void put_place(struct builder *b, json_t *root, const struct dk_record_fa
     put_network(b, object, "local_address", link->local_address);
     put(b, object, "ipv4", json_boolean(link->ipv4));
     put(b, object, "ipv6", json_boolean(link->ipv6));
+    put_text_if_set(b, object, "state", link->state);
+    put_after(b, object, facts->context);
 }
 
 // Says why a figure is missing. A figure nobody asked for has no reason of its own; a run that ended early
@@ -264,10 +284,41 @@ static void put_tcp(struct builder *b, json_t *object, const struct dk_throughpu
         put_known(b, to, "mss_bytes", from->mss_bytes);
         put_known(b, to, "acked_bytes", from->acked_bytes);
         put_known(b, to, "received_bytes", from->received_bytes);
+        put_known(b, to, "sent_bytes", from->sent_bytes);
+        put_known(b, to, "segments_in", from->segments_in);
+        put_known(b, to, "segments_out", from->segments_out);
+        put_known(b, to, "busy_ns", from->busy_ns);
+        put_known(b, to, "receive_window_bytes", from->receive_window_bytes);
+        put_known(b, to, "send_buffer_bytes", from->send_buffer_bytes);
         put_known(b, to, "receive_window_limited_ns", from->receive_window_limited_ns);
         put_known(b, to, "send_buffer_limited_ns", from->send_buffer_limited_ns);
         put_text_if_set(b, to, "congestion_control", from->congestion_control);
     }
+}
+
+static void put_conditions(struct builder *b, json_t *object, const struct dk_conditions *from)
+{
+    if (from->duration_ns == 0)
+        return;
+
+    json_t *out = put(b, object, "conditions", json_object());
+
+    put_integer(b, out, "duration_ns", from->duration_ns);
+    put_integer(b, out, "looks", from->looks);
+    put_integer(b, out, "looks_late", from->looks_late);
+    put_integer(b, out, "late_max_ns", from->late_max_ns);
+    put_known(b, out, "agent_cpu_ns", from->agent_cpu_ns);
+    put_known(b, out, "agent_wait_ns", from->agent_wait_ns);
+    put_known(b, out, "cpu_busiest_ppm", from->cpu_busiest_ppm);
+    put_known(b, out, "cpu_interrupts_ppm", from->cpu_interrupts_ppm);
+    put_known(b, out, "windows_closed", from->windows_closed);
+    if (from->received_bytes < 0 || from->sent_bytes < 0)
+        return;
+    put_text_if_set(b, out, "interface", from->interface);
+    put_integer(b, out, "received_bytes", from->received_bytes);
+    put_integer(b, out, "sent_bytes", from->sent_bytes);
+    put_integer(b, out, "own_received_bytes", from->own_received_bytes);
+    put_integer(b, out, "own_sent_bytes", from->own_sent_bytes);
 }
 
 static void put_throughput(struct builder *b, json_t *root, const char *key, const struct dk_throughput *from,
@@ -291,6 +342,7 @@ static void put_throughput(struct builder *b, json_t *root, const char *key, con
         put_integer(b, object, "duration_ns", from->duration_ns);
         put_integer(b, object, "streams", from->streams);
         put_series(b, object, &from->series);
+        put_conditions(b, object, &from->conditions);
         put_tcp(b, object, from);
     }
 }
@@ -355,6 +407,7 @@ static void put_validity(struct builder *b, json_t *root, const struct dk_validi
         json_t *flag = append(b, flags, "flags", json_object());
 
         put_text(b, flag, "code", dk_flag_text(validity->flags[i].code));
+        put_text(b, flag, "figure", dk_flag_figure_text(validity->flags[i].figure));
         put_reason(b, flag, "detail", validity->flags[i].detail);
     }
 }

@@ -286,6 +286,16 @@ static const char *flag_words(enum dk_flag_code code)
         return _("measured through a tunnel (VPN): the line itself may be better");
     case DK_FLAG_LOOPBACK:
         return _("the server is on this machine: the figures say nothing about a line");
+    case DK_FLAG_HOST_LIMITED:
+        return _("this device could not keep up with the line: the line itself may be better");
+    case DK_FLAG_SERVER_LIMITED:
+        return _("the server could not keep up with the line: the line itself may be better");
+    case DK_FLAG_CROSS_TRAFFIC:
+        return _("the interface carried other traffic as well: the line itself may be better");
+    case DK_FLAG_LINK_CHANGED:
+        return _("the link changed during the run: the figures are not of one line");
+    case DK_FLAG_TECHNOLOGY_CHANGED:
+        return _("the technology changed during the run: the figures are not of one technology");
     case DK_FLAG_UNSTEADY:
     default:
         return _("the rate was unsteady: the interval reaches more than a tenth of it to each side");

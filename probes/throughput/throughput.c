@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/throughput/throughput.h"
 
+#include "probes/conditions.h"
 #include "probes/stats.h"
 #include "probes/throughput/drain.h"
 #include "probes/throughput/feed.h"
@@ -59,6 +60,7 @@ struct dk_probe_run {
     enum dk_stop stop;
     struct dk_mono begun; // of the warm-up
     struct dk_sampler sampler;
+    struct dk_conditions_watch conditions;
     struct dk_mono next_look;
     struct dk_tcp_stream tcp[DK_STREAMS_MAX];
     int payload_file; // upload: a file in memory with the payload; -1 where the kernel has none
@@ -96,6 +98,7 @@ static void take_off(struct dk_probe_run *run)
         dk_loop_remove_transfer(run->loop, stream->transfer.easy);
         stream->on_loop = false;
     }
+    dk_conditions_stop(&run->conditions);
     run->phase = PHASE_DONE;
 }
 
@@ -305,6 +308,7 @@ static void look(void *argument, struct dk_mono now);
 static void start_timed_phase(struct dk_probe_run *run)
 {
     run->phase = PHASE_TIMED;
+    dk_conditions_start(&run->conditions, run->plan->link);
 
     struct dk_mono now = dk_mono_now();
 
@@ -352,13 +356,18 @@ static void on_transfer_end(void *argument, CURL *easy, CURLcode result)
         fail(run, "out of memory");
 }
 
-static void finish(struct dk_probe_run *run, enum dk_stop stop)
+static int64_t moved_in_all(const struct dk_probe_run *run)
 {
     int64_t bytes = 0;
 
     for (size_t s = 0; s < run->streams_count; s++)
         bytes += run->sampler.last_bytes[s];
-    if (bytes == 0) {
+    return bytes;
+}
+
+static void finish(struct dk_probe_run *run, enum dk_stop stop)
+{
+    if (moved_in_all(run) == 0) {
         fail(run, "no data came through in %" PRId64 " ms",
              dk_mono_diff_ns(run->sampler.last, run->sampler.start) / DK_NS_PER_MS);
         return;
@@ -387,6 +396,7 @@ static void look(void *argument, struct dk_mono now)
     struct dk_probe_run *run = argument;
     int64_t bytes[DK_STREAMS_MAX], total_bytes = 0;
 
+    dk_conditions_look(&run->conditions, run->next_look, now);
     // What waits in the sockets has arrived: a look must not depend on when the loop was woken.
     for (size_t s = 0; s < run->streams_count && run->phase == PHASE_TIMED; s++)
         if (run->streams[s].draining)
@@ -567,9 +577,11 @@ static void probe_fill(struct dk_probe_run *run, struct dk_measurement *measurem
                 : run->costly > 0 ? DK_PATH_MIXED
                 : run->upload     ? DK_PATH_SENDFILE
                                   : DK_PATH_DRAINED;
+    out->conditions = run->conditions.result;
     memcpy(out->tcp, run->tcp, run->streams_count * sizeof out->tcp[0]);
-    for (size_t s = 0; s < run->streams_count; s++)
-        measurement->data_used_bytes += run->sampler.last_bytes[s];
+    measurement->data_used_bytes += moved_in_all(run);
+    dk_conditions_own(&out->conditions, run->upload ? 0 : moved_in_all(run), run->upload ? moved_in_all(run) : 0,
+                      run->tcp, run->streams_count);
     if (dk_sampler_series(&run->sampler, &out->series) != DK_OK) {
         out->status = DK_STATUS_FAILED;
         snprintf(out->reason, sizeof out->reason, "out of memory");

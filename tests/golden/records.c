@@ -48,6 +48,9 @@ static int print_measurements(void)
         sample.context.clock = (struct dk_clock){DK_CLOCK_UNSYNCHRONISED, -1, -1};
         sample.context.link.medium = DK_MEDIUM_TUNNEL;
         sample.context.link.mtu_bytes = -1;
+        sample.context.link.state[0] = sample.context.link_after.interface[0] = '\0';
+        m->upload.conditions =
+            (struct dk_conditions){DK_NS_PER_S, 0, 0, 0, -1, -1, -1, -1, -1, "", -1, -1, 0, 0};
         snprintf(sample.context.link.local_address, INET6_ADDRSTRLEN, "2001:db8:1234:5678::9");
         sample.context.host = (struct dk_host){0};
         dk_sample_judge(&sample);

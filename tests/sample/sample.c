@@ -18,6 +18,20 @@ static struct dk_throughput throughput(int64_t bps)
                                 .ramp_up_ns = 2 * DK_NS_PER_S,
                                 .streams = STREAMS,
                                 .stop = DK_STOP_TIME,
+                                .conditions = {.duration_ns = 10 * DK_NS_PER_S,
+                                               .looks = INTERVALS,
+                                               .looks_late = 1,
+                                               .late_max_ns = 22 * DK_NS_PER_MS,
+                                               .agent_cpu_ns = DK_NS_PER_S / 20,
+                                               .agent_wait_ns = DK_NS_PER_S / 50,
+                                               .cpu_busiest_ppm = 310000,
+                                               .cpu_interrupts_ppm = 45000,
+                                               .windows_closed = 0,
+                                               .interface = "wwan0",
+                                               .received_bytes = bps / 8 * 10,
+                                               .sent_bytes = bps / 400 * 10,
+                                               .own_received_bytes = bps / 8 * 10,
+                                               .own_sent_bytes = bps / 400 * 10},
                                 .series = {50 * DK_NS_PER_MS, STREAMS, INTERVALS, NULL}};
 
     out.series.bytes = calloc(STREAMS * INTERVALS, sizeof *out.series.bytes);
@@ -33,6 +47,12 @@ static struct dk_throughput throughput(int64_t bps)
                                             .mss_bytes = 1448,
                                             .acked_bytes = 400,
                                             .received_bytes = out.bytes / STREAMS,
+                                            .sent_bytes = 40000,
+                                            .segments_in = out.bytes / STREAMS / 1448,
+                                            .segments_out = out.bytes / STREAMS / 2896,
+                                            .busy_ns = DK_NS_PER_S,
+                                            .receive_window_bytes = 3000000,
+                                            .send_buffer_bytes = 87040,
                                             .receive_window_limited_ns = -1,
                                             .send_buffer_limited_ns = -1};
         snprintf(out.tcp[i].congestion_control, sizeof out.tcp[i].congestion_control, "cubic");
@@ -91,8 +111,11 @@ static struct dk_rules rules(void)
 
 static struct dk_context context(enum dk_technology technology)
 {
-    return (struct dk_context){
+    struct dk_context out = {
         .link = {.interface = "wwan0",
+                 .index = 3,
+                 .state = "up",
+                 .carrier_changes = 1,
                  .medium = technology == DK_TECHNOLOGY_FIXED ? DK_MEDIUM_ETHERNET : DK_MEDIUM_CELLULAR,
                  .mtu_bytes = 1500,
                  .speed_bps = -1,
@@ -101,7 +124,11 @@ static struct dk_context context(enum dk_technology technology)
                  .technology = technology,
                  .technology_declared = technology},
         .clock = {DK_CLOCK_SYNCHRONISED, 120000, 15000000},
-        .host = {"Debian GNU/Linux 12 (bookworm)", "6.1.0-18-amd64", "x86_64", 4}};
+        .host = {"Debian GNU/Linux 12 (bookworm)", "6.1.0-18-amd64", "x86_64", 4},
+        .has_link_after = true};
+
+    out.link_after = out.link;
+    return out;
 }
 
 void dk_sample_judge(struct dk_sample *sample)

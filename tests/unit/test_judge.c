@@ -2,6 +2,7 @@
 #include "agent/judge/judge.h"
 #include "tests/harness/harness.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define MBPS INT64_C(1000000)
@@ -295,6 +296,256 @@ static void a_tunnel_spoils_a_failure_but_no_pass(void)
     }
 }
 
+// 4 streams of 25 Mb/s for 10 s at 20 ms, nothing to complain of.
+static struct dk_throughput sound(void)
+{
+    struct dk_throughput out = {.status = DK_STATUS_OK,
+                                .rate_bps = 100 * MBPS,
+                                .rate_low_bps = 99 * MBPS,
+                                .rate_high_bps = 101 * MBPS,
+                                .streams = 4,
+                                .conditions = {.duration_ns = 10 * DK_NS_PER_S,
+                                               .looks = 200,
+                                               .looks_late = 40,
+                                               .agent_cpu_ns = DK_NS_PER_S,
+                                               .agent_wait_ns = 8 * DK_NS_PER_S,
+                                               .cpu_busiest_ppm = 1000000,
+                                               .interface = "wan0",
+                                               .received_bytes = 130000000,
+                                               .sent_bytes = 4000000,
+                                               .own_received_bytes = 132000000,
+                                               .own_sent_bytes = 5000000}};
+
+    for (int i = 0; i < 4; i++)
+        out.tcp[i] = (struct dk_tcp_stream){.rtt_ns = 35 * DK_NS_PER_MS,
+                                            .rtt_min_ns = 20 * DK_NS_PER_MS,
+                                            .received_bytes = 31250000,
+                                            .acked_bytes = 31250000,
+                                            .send_buffer_bytes = 100000,
+                                            .busy_ns = 10 * DK_NS_PER_S,
+                                            .receive_window_bytes = 100000};
+    return out;
+}
+
+enum change {
+    SOUND,
+    AGENT_BUSY,
+    AGENT_UNKNOWN,
+    INTERRUPTS,
+    WINDOWS_CLOSED,
+    WINDOWS_CLOSED_IN_TIME,
+    NOTHING_TO_SEND,
+    NOTHING_TO_SEND_IN_TIME,
+    SMALL_WINDOW,
+    SMALL_WINDOW_OF_TWO,
+    SMALL_BUFFER,
+    SMALL_BUFFER_OF_TWO,
+    SERVER_WINDOW,
+    SERVER_WINDOW_AND_QUEUE,
+    FOREIGN_RECEIVED,
+    FOREIGN_BOTH_WAYS,
+    FOREIGN_TOO_LITTLE,
+    FOREIGN_BUT_SLOW,
+    FOREIGN_UNKNOWN,
+    NOT_LOOKED_AT,
+};
+
+static void apply(enum change change, struct dk_throughput *rate)
+{
+    struct dk_conditions *c = &rate->conditions;
+
+    if (change == AGENT_BUSY)
+        c->agent_cpu_ns = 91 * DK_NS_PER_S / 10;
+    else if (change == AGENT_UNKNOWN)
+        c->agent_cpu_ns = c->cpu_interrupts_ppm = -1;
+    else if (change == INTERRUPTS)
+        c->cpu_interrupts_ppm = 900000;
+    else if (change == WINDOWS_CLOSED || change == WINDOWS_CLOSED_IN_TIME)
+        c->windows_closed = 3;
+    else if (change == FOREIGN_RECEIVED)
+        c->received_bytes = 140000000;
+    else if (change == FOREIGN_BOTH_WAYS)
+        c->received_bytes = 136000000, c->sent_bytes = 9000000;
+    else if (change == FOREIGN_TOO_LITTLE)
+        c->received_bytes = 138000000;
+    else if (change == FOREIGN_BUT_SLOW)
+        c->received_bytes = 199999, c->own_received_bytes = 100000, c->sent_bytes = c->own_sent_bytes = 0;
+    else if (change == FOREIGN_UNKNOWN)
+        c->received_bytes = INT64_MAX, c->sent_bytes = -1;
+    else if (change == NOT_LOOKED_AT)
+        *c = (struct dk_conditions){.looks_late = 5, .windows_closed = 5};
+    if (change == WINDOWS_CLOSED_IN_TIME || change == NOTHING_TO_SEND_IN_TIME)
+        c->looks_late = 19;
+    for (int i = 0; i < 4; i++) {
+        struct dk_tcp_stream *stream = &rate->tcp[i];
+
+        if (change == NOTHING_TO_SEND || change == NOTHING_TO_SEND_IN_TIME)
+            stream->busy_ns = 8 * DK_NS_PER_S;
+        // 31,250,000 bytes in 10 s are 62,500 in 20 ms.
+        if (change == SMALL_WINDOW || (change == SMALL_WINDOW_OF_TWO && i < 2))
+            stream->receive_window_bytes = 80000;
+        if (change == SMALL_BUFFER || (change == SMALL_BUFFER_OF_TWO && i < 2))
+            stream->send_buffer_bytes = 80000;
+        if (change == SERVER_WINDOW || change == SERVER_WINDOW_AND_QUEUE)
+            stream->receive_window_limited_ns = 3 * DK_NS_PER_S;
+        if (change == SERVER_WINDOW)
+            stream->rtt_ns = 25 * DK_NS_PER_MS;
+    }
+}
+
+static void limits_are_flagged_where_they_reach_the_figure(void)
+{
+    enum { NONE = -1 };
+    static const struct {
+        enum change change;
+        int download, upload; // enum dk_flag_code, or NONE
+    } rows[] = {
+        {SOUND, NONE, NONE},
+        {AGENT_BUSY, DK_FLAG_HOST_LIMITED, DK_FLAG_HOST_LIMITED},
+        {AGENT_UNKNOWN, NONE, NONE},
+        {INTERRUPTS, DK_FLAG_HOST_LIMITED, DK_FLAG_HOST_LIMITED},
+        {WINDOWS_CLOSED, DK_FLAG_HOST_LIMITED, NONE},
+        {WINDOWS_CLOSED_IN_TIME, NONE, NONE},
+        {NOTHING_TO_SEND, NONE, DK_FLAG_HOST_LIMITED},
+        {NOTHING_TO_SEND_IN_TIME, NONE, NONE},
+        {SMALL_WINDOW, DK_FLAG_HOST_LIMITED, NONE},
+        {SMALL_WINDOW_OF_TWO, NONE, NONE},
+        {SMALL_BUFFER, NONE, DK_FLAG_HOST_LIMITED},
+        {SMALL_BUFFER_OF_TWO, NONE, NONE},
+        {SERVER_WINDOW, NONE, DK_FLAG_SERVER_LIMITED},
+        {SERVER_WINDOW_AND_QUEUE, NONE, NONE},
+        {FOREIGN_RECEIVED, DK_FLAG_CROSS_TRAFFIC, DK_FLAG_CROSS_TRAFFIC},
+        {FOREIGN_BOTH_WAYS, DK_FLAG_CROSS_TRAFFIC, DK_FLAG_CROSS_TRAFFIC},
+        {FOREIGN_TOO_LITTLE, NONE, NONE},
+        {FOREIGN_BUT_SLOW, NONE, NONE},
+        {FOREIGN_UNKNOWN, NONE, NONE},
+        {NOT_LOOKED_AT, NONE, NONE},
+    };
+    struct dk_rules rules = one_rule(DK_INDICATOR_DOWNLOAD_RATE, DK_OP_AT_LEAST, 200 * MBPS);
+
+    rules.rules[1] = rules.rules[0];
+    rules.rules[1].indicator = DK_INDICATOR_UPLOAD_RATE;
+    rules.count = 2;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (int upload = 0; upload < 2; upload++) {
+            struct dk_measurement m = {.download = sound(), .upload = sound()};
+            int expected = upload ? rows[i].upload : rows[i].download;
+            struct dk_validity validity;
+            struct dk_verdict verdict;
+
+            apply(rows[i].change, upload ? &m.upload : &m.download);
+            dk_judge_validity(&m, &on_5g, &validity);
+            CU_ASSERT_EQUAL(validity.count, expected == NONE ? 0 : 1);
+            if (expected != NONE) {
+                CU_ASSERT_EQUAL((int)validity.flags[0].code, expected);
+                CU_ASSERT_EQUAL(validity.flags[0].figure,
+                                upload ? DK_FLAG_FIGURE_UPLOAD : DK_FLAG_FIGURE_DOWNLOAD);
+                CU_ASSERT_NOT_EQUAL(validity.flags[0].detail[0], '\0');
+            }
+            // The flag spoils the failure of its own direction, and nothing else.
+            dk_judge(&rules, &m, &on_5g, &validity, &verdict);
+            CU_ASSERT_EQUAL(verdict.checks[upload].outcome,
+                            expected == NONE ? DK_OUTCOME_FAIL : DK_OUTCOME_INCONCLUSIVE);
+            CU_ASSERT_EQUAL(verdict.checks[!upload].outcome, DK_OUTCOME_FAIL);
+        }
+}
+
+static void traffic_on_loopback_is_not_foreign(void)
+{
+    struct dk_measurement m = {.download = sound()};
+    struct dk_context context = on_5g;
+    struct dk_validity validity;
+
+    apply(FOREIGN_BOTH_WAYS, &m.download);
+    context.link.medium = DK_MEDIUM_LOOPBACK;
+    dk_judge_validity(&m, &context, &validity);
+    CU_ASSERT_EQUAL(validity.count, 1);
+    CU_ASSERT_EQUAL(validity.flags[0].code, DK_FLAG_LOOPBACK);
+}
+
+static void a_limit_spoils_only_what_rests_on_a_bad_figure(void)
+{
+    static const struct {
+        enum dk_indicator indicator;
+        enum dk_op op;
+        int64_t threshold;
+        enum dk_outcome outcome;
+    } rows[] = {
+        {DK_INDICATOR_DOWNLOAD_RATE, DK_OP_AT_LEAST, 90 * MBPS, DK_OUTCOME_PASS},
+        {DK_INDICATOR_DOWNLOAD_RATE, DK_OP_AT_LEAST, 110 * MBPS, DK_OUTCOME_INCONCLUSIVE},
+        {DK_INDICATOR_DOWNLOAD_RATE_WHOLE, DK_OP_AT_LEAST, 110 * MBPS, DK_OUTCOME_INCONCLUSIVE},
+        {DK_INDICATOR_DOWNLOAD_RATE, DK_OP_AT_MOST, 90 * MBPS, DK_OUTCOME_FAIL},
+        {DK_INDICATOR_DOWNLOAD_RATE, DK_OP_AT_MOST, 110 * MBPS, DK_OUTCOME_INCONCLUSIVE},
+        {DK_INDICATOR_UPLOAD_RATE, DK_OP_AT_LEAST, 110 * MBPS, DK_OUTCOME_FAIL},
+        {DK_INDICATOR_LATENCY_IDLE_MEDIAN, DK_OP_AT_MOST, 10 * DK_NS_PER_MS, DK_OUTCOME_FAIL},
+    };
+    struct dk_measurement m = {
+        .download = sound(),
+        .upload = sound(),
+        .latency_idle = {.status = DK_STATUS_OK,
+                         .received = 10,
+                         .rtt_min_ns = 20 * DK_NS_PER_MS,
+                         .rtt_median_ns = 21 * DK_NS_PER_MS,
+                         .rtt_p95_ns = 22 * DK_NS_PER_MS}};
+
+    apply(AGENT_BUSY, &m.download);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct dk_rules rules = one_rule(rows[i].indicator, rows[i].op, rows[i].threshold);
+        struct dk_verdict verdict;
+
+        judge(&rules, &m, &on_5g, &verdict);
+        CU_ASSERT_EQUAL(verdict.outcome, rows[i].outcome);
+    }
+}
+
+static void a_changed_link_spoils_every_finding(void)
+{
+    static const struct dk_link before = {.interface = "wwan0",
+                                          .index = 3,
+                                          .state = "up",
+                                          .carrier_changes = 2,
+                                          .medium = DK_MEDIUM_CELLULAR,
+                                          .local_address = "2001:db8:1:2::3",
+                                          .technology = DK_TECHNOLOGY_5G};
+    struct dk_link after[9];
+    static const int flags[] = {0, 0, 1, 1, 1, 1, 1, 1, 2};
+    struct dk_rules rules = one_rule(DK_INDICATOR_DOWNLOAD_RATE, DK_OP_AT_LEAST, 90 * MBPS);
+
+    for (size_t i = 0; i < 9; i++)
+        after[i] = before;
+    snprintf(after[1].local_address, sizeof after[1].local_address, "2001:db8:1:2:aa::7");
+    snprintf(after[2].local_address, sizeof after[2].local_address, "2001:db8:1:3::3");
+    snprintf(after[3].local_address, sizeof after[3].local_address, "10.0.0.7");
+    snprintf(after[4].interface, sizeof after[4].interface, "wlan0");
+    after[5].index = 4;
+    after[6].carrier_changes = 4;
+    snprintf(after[7].state, sizeof after[7].state, "down");
+    after[8].interface[0] = '\0';
+    after[8].technology = DK_TECHNOLOGY_4G;
+    for (size_t i = 0; i < 9; i++)
+        for (int high = 0; high < 2; high++) {
+            struct dk_measurement m = {.download = sound()};
+            struct dk_context context = on_5g;
+            struct dk_validity validity;
+            struct dk_verdict verdict;
+
+            context.link = before;
+            context.link_after = after[i];
+            dk_judge_validity(&m, &context, &validity);
+            CU_ASSERT_EQUAL(validity.count, 0); // it was not looked at again
+            context.has_link_after = true;
+            rules.rules[0].threshold = high ? 110 * MBPS : 90 * MBPS;
+            dk_judge_validity(&m, &context, &validity);
+            CU_ASSERT_EQUAL((int)validity.count, flags[i]);
+            CU_ASSERT_TRUE(flags[i] < 1 || validity.flags[0].code == DK_FLAG_LINK_CHANGED);
+            CU_ASSERT_TRUE(flags[i] < 2 || validity.flags[1].code == DK_FLAG_TECHNOLOGY_CHANGED);
+            dk_judge(&rules, &m, &context, &validity, &verdict);
+            CU_ASSERT_EQUAL(verdict.outcome, flags[i] > 0 ? DK_OUTCOME_INCONCLUSIVE
+                                             : high       ? DK_OUTCOME_FAIL
+                                                          : DK_OUTCOME_PASS);
+        }
+}
+
 // Turns the number line round: a figure x becomes limit − x, so ">= t" becomes "<= limit − t".
 static void random_intervals_are_judged_alike_from_both_sides(void)
 {
@@ -342,6 +593,10 @@ int main(int argc, char **argv)
         DK_CASE(the_worst_check_is_the_outcome),
         DK_CASE(flags_name_the_reasons_to_doubt),
         DK_CASE(a_tunnel_spoils_a_failure_but_no_pass),
+        DK_CASE(limits_are_flagged_where_they_reach_the_figure),
+        DK_CASE(traffic_on_loopback_is_not_foreign),
+        DK_CASE(a_limit_spoils_only_what_rests_on_a_bad_figure),
+        DK_CASE(a_changed_link_spoils_every_finding),
         DK_CASE(random_intervals_are_judged_alike_from_both_sides),
         {0},
     };

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/judge/judge.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// The limits of docs/methodology.md, "Conditions".
+enum {
+    UNSTEADY_PERCENT = 10, // half-width of the interval, of the rate
+    LATE_PERCENT = 10,     // of the looks
+    IDLE_PERCENT = 10,     // of the time, nothing to send
+    CPU_PERCENT = 90,      // of one processor
+    BUFFER_PERCENT = 70,   // of a buffer, moved in the shortest round trip
+    WINDOW_PERCENT = 20,   // of the time, held back by the server's receive window
+    FOREIGN_PERCENT = 5,   // of the interface's bytes
+    FOREIGN_MIN_BYTES = 100000,
+};
+static const int64_t queue_min_ns = 500 * DK_NS_PER_US;
+
+__attribute__((format(printf, 4, 5))) static void flag(struct dk_validity *validity, enum dk_flag_code code,
+                                                       enum dk_flag_figure figure, const char *format, ...)
+{
+    if (validity->count == DK_FLAGS_MAX)
+        return;
+
+    struct dk_flag *to = &validity->flags[validity->count++];
+    va_list arguments;
+
+    to->code = code;
+    to->figure = figure;
+    va_start(arguments, format);
+    vsnprintf(to->detail, sizeof to->detail, format, arguments);
+    va_end(arguments);
+    validity->state = DK_VALIDITY_SUSPECT;
+}
+
+static void flag_unsteady(struct dk_validity *validity, enum dk_flag_figure figure, const struct dk_throughput *rate)
+{
+    int64_t half = (rate->rate_high_bps - rate->rate_low_bps) / 2;
+
+    if (half / UNSTEADY_PERCENT <= rate->rate_bps / 100)
+        return;
+
+    int64_t percent = rate->rate_bps >= 100 ? half / (rate->rate_bps / 100) : 100;
+
+    flag(validity, DK_FLAG_UNSTEADY, figure, "%s: the 95 %% interval is about %" PRId64 " %% of the rate to each side",
+         dk_flag_figure_text(figure), percent);
+}
+
+static int64_t percent_of(int64_t part, int64_t whole)
+{
+    return whole > 0 ? part / (whole / 100 + 1) : 0;
+}
+
+// Of the time, over all streams: TCP had something to send, and was held back by the server's window. −1: not known.
+struct shares {
+    int64_t busy_percent, window_percent;
+};
+
+static struct shares shares_of(const struct dk_throughput *rate)
+{
+    int64_t busy_ns = 0, window_ns = 0, time_ns = rate->streams * rate->conditions.duration_ns;
+
+    for (int64_t i = 0; i < rate->streams && i < DK_STREAMS_MAX; i++) {
+        const struct dk_tcp_stream *stream = &rate->tcp[i];
+
+        if (stream->busy_ns < 0 || stream->receive_window_limited_ns < 0)
+            return (struct shares){-1, -1};
+        busy_ns += stream->busy_ns;
+        window_ns += stream->receive_window_limited_ns;
+    }
+    return (struct shares){percent_of(busy_ns, time_ns), percent_of(window_ns, time_ns)};
+}
+
+// The round-trip times do not show packets waiting on the way: what limits the rate is not the line.
+static bool has_no_queue(const struct dk_throughput *rate)
+{
+    for (int64_t i = 0; i < rate->streams && i < DK_STREAMS_MAX; i++) {
+        const struct dk_tcp_stream *stream = &rate->tcp[i];
+        int64_t most_ns = stream->rtt_min_ns / 2 > queue_min_ns ? stream->rtt_min_ns / 2 : queue_min_ns;
+
+        if (stream->rtt_ns < 0 || stream->rtt_min_ns < 0 || stream->rtt_ns - stream->rtt_min_ns > most_ns)
+            return false;
+    }
+    return true;
+}
+
+// What a stream moved in the shortest round trip fills its buffer: nothing waited on the way, and no more could go.
+static bool fills_buffer(const struct dk_throughput *rate, const struct dk_tcp_stream *stream, int64_t moved_bytes,
+                         int64_t buffer_bytes)
+{
+    if (stream->rtt_min_ns < 0 || buffer_bytes <= 0 || moved_bytes < 0)
+        return false;
+
+    int64_t bytes_per_ms = moved_bytes / (rate->conditions.duration_ns / DK_NS_PER_MS + 1);
+
+    return bytes_per_ms * (stream->rtt_min_ns / DK_NS_PER_US) / 1000 * 100 >= buffer_bytes * BUFFER_PERCENT;
+}
+
+static void flag_small_buffer(struct dk_validity *validity, enum dk_flag_figure figure,
+                              const struct dk_throughput *rate)
+{
+    bool upload = figure == DK_FLAG_FIGURE_UPLOAD;
+    int64_t filled = 0, buffer_bytes = 0;
+
+    for (int64_t i = 0; i < rate->streams && i < DK_STREAMS_MAX; i++) {
+        const struct dk_tcp_stream *stream = &rate->tcp[i];
+        int64_t bytes = upload ? stream->send_buffer_bytes : stream->receive_window_bytes;
+
+        if (fills_buffer(rate, stream, upload ? stream->acked_bytes : stream->received_bytes, bytes)) {
+            filled++;
+            buffer_bytes = bytes;
+        }
+    }
+    if (filled * 2 > rate->streams)
+        flag(validity, DK_FLAG_HOST_LIMITED, figure,
+             "%s: %" PRId64 " of %" PRId64 " streams filled their %s of %" PRId64 " kB in every round trip "
+             "(net.ipv4.%s)",
+             dk_flag_figure_text(figure), filled, rate->streams, upload ? "send buffer" : "receive window",
+             buffer_bytes / 1000, upload ? "tcp_wmem" : "tcp_rmem");
+}
+
+// One reason is enough; the record has all the numbers.
+static void flag_host_limited(struct dk_validity *validity, enum dk_flag_figure figure,
+                              const struct dk_throughput *rate)
+{
+    const struct dk_conditions *c = &rate->conditions;
+    const char *name = dk_flag_figure_text(figure);
+    bool starved = c->looks > 0 && c->looks_late * 100 >= c->looks * LATE_PERCENT;
+    int64_t busy = shares_of(rate).busy_percent;
+    int64_t agent = percent_of(c->agent_cpu_ns, c->duration_ns), interrupts = c->cpu_interrupts_ppm / 10000;
+
+    if (agent >= CPU_PERCENT)
+        flag(validity, DK_FLAG_HOST_LIMITED, figure, "%s: dokiem itself kept a processor busy for %" PRId64 " %%",
+             name, agent);
+    else if (interrupts >= CPU_PERCENT)
+        flag(validity, DK_FLAG_HOST_LIMITED, figure, "%s: interrupts kept a processor busy for %" PRId64 " %%", name,
+             interrupts);
+    else if (starved && figure == DK_FLAG_FIGURE_DOWNLOAD && c->windows_closed > 0)
+        flag(validity, DK_FLAG_HOST_LIMITED, figure,
+             "download: %" PRId64 " of %" PRId64 " looks came more than %d ms late, and TCP had no more room to "
+             "receive %" PRId64 " times",
+             c->looks_late, c->looks, (int)DK_LATE_LOOK_MS, c->windows_closed);
+    else if (starved && figure == DK_FLAG_FIGURE_UPLOAD && busy >= 0 && busy < 100 - IDLE_PERCENT)
+        flag(validity, DK_FLAG_HOST_LIMITED, figure,
+             "upload: %" PRId64 " of %" PRId64 " looks came more than %d ms late, and TCP had something to send for "
+             "only %" PRId64 " %% of the time",
+             c->looks_late, c->looks, (int)DK_LATE_LOOK_MS, busy);
+    else
+        flag_small_buffer(validity, figure, rate);
+}
+
+static int64_t above_zero(int64_t value)
+{
+    return value > 0 ? value : 0;
+}
+
+static void flag_cross_traffic(struct dk_validity *validity, enum dk_flag_figure figure,
+                               const struct dk_conditions *c)
+{
+    int64_t foreign =
+        above_zero(c->received_bytes - c->own_received_bytes) + above_zero(c->sent_bytes - c->own_sent_bytes);
+    int64_t percent = percent_of(foreign, c->received_bytes + c->sent_bytes);
+
+    if (c->received_bytes < 0 || c->sent_bytes < 0 || foreign < FOREIGN_MIN_BYTES || percent < FOREIGN_PERCENT)
+        return;
+    flag(validity, DK_FLAG_CROSS_TRAFFIC, figure,
+         "%s: at least %" PRId64 " kB, %" PRId64 " %% of what %s carried, were not the test's own",
+         dk_flag_figure_text(figure), foreign / 1000, percent, c->interface);
+}
+
+static void flag_rate(struct dk_validity *validity, enum dk_flag_figure figure, const struct dk_throughput *rate,
+                      enum dk_medium medium)
+{
+    if (rate->status != DK_STATUS_OK)
+        return;
+    flag_unsteady(validity, figure, rate);
+    if (rate->conditions.duration_ns <= 0)
+        return;
+    flag_host_limited(validity, figure, rate);
+
+    int64_t limited = shares_of(rate).window_percent;
+
+    if (figure == DK_FLAG_FIGURE_UPLOAD && limited >= WINDOW_PERCENT && has_no_queue(rate))
+        flag(validity, DK_FLAG_SERVER_LIMITED, figure,
+             "upload: the server's receive window held the streams back for %" PRId64 " %% of the time", limited);
+    // On loopback every byte passes twice, and there is no line.
+    if (medium != DK_MEDIUM_LOOPBACK)
+        flag_cross_traffic(validity, figure, &rate->conditions);
+}
+
+// IPv6 addresses of one network come and go (RFC 8981); the line is the same.
+static bool same_network(const char *a, const char *b)
+{
+    struct in6_addr a6, b6;
+
+    if (inet_pton(AF_INET6, a, &a6) == 1 && inet_pton(AF_INET6, b, &b6) == 1)
+        return memcmp(&a6, &b6, 8) == 0;
+    return strcmp(a, b) == 0;
+}
+
+static void flag_link(struct dk_validity *validity, const struct dk_link *before, const struct dk_link *after)
+{
+    int64_t carrier = before->carrier_changes >= 0 ? after->carrier_changes - before->carrier_changes : 0;
+
+    if (strcmp(before->interface, after->interface) != 0)
+        flag(validity, DK_FLAG_LINK_CHANGED, DK_FLAG_FIGURE_ALL,
+             "the route to the server left by %s before and %s after",
+             before->interface[0] != '\0' ? before->interface : "nothing",
+             after->interface[0] != '\0' ? after->interface : "nothing");
+    else if (before->index != after->index || before->medium != after->medium)
+        flag(validity, DK_FLAG_LINK_CHANGED, DK_FLAG_FIGURE_ALL, "%s was taken away and came back as another",
+             after->interface);
+    else if (carrier > 0)
+        flag(validity, DK_FLAG_LINK_CHANGED, DK_FLAG_FIGURE_ALL,
+             "%s lost or found its carrier %" PRId64 " times", after->interface, carrier);
+    else if (strcmp(before->state, after->state) != 0)
+        flag(validity, DK_FLAG_LINK_CHANGED, DK_FLAG_FIGURE_ALL, "%s was '%s' before and '%s' after", after->interface,
+             before->state, after->state);
+    else if (!same_network(before->local_address, after->local_address))
+        flag(validity, DK_FLAG_LINK_CHANGED, DK_FLAG_FIGURE_ALL, "%s has another address than before",
+             after->interface);
+    if (before->technology != after->technology)
+        flag(validity, DK_FLAG_TECHNOLOGY_CHANGED, DK_FLAG_FIGURE_ALL, "%s before and %s after",
+             dk_technology_text(before->technology), dk_technology_text(after->technology));
+}
+
+void dk_judge_validity(const struct dk_measurement *measurement, const struct dk_context *context,
+                       struct dk_validity *out)
+{
+    const struct dk_link *link = &context->link;
+
+    *out = (struct dk_validity){.state = DK_VALIDITY_VALID};
+    if (context->clock.state == DK_CLOCK_UNSYNCHRONISED)
+        flag(out, DK_FLAG_CLOCK_UNSYNCHRONISED, DK_FLAG_FIGURE_ALL,
+             "the kernel holds the clock to be unsynchronised; start and end may be wrong");
+    if (link->medium == DK_MEDIUM_TUNNEL)
+        flag(out, DK_FLAG_TUNNEL, DK_FLAG_FIGURE_ALL, "the route to the server leaves by the tunnel %s",
+             link->interface);
+    if (link->medium == DK_MEDIUM_LOOPBACK)
+        flag(out, DK_FLAG_LOOPBACK, DK_FLAG_FIGURE_ALL,
+             "the server is on this machine; the figures say nothing about a line");
+    if (context->has_link_after)
+        flag_link(out, link, &context->link_after);
+    flag_rate(out, DK_FLAG_FIGURE_DOWNLOAD, &measurement->download, link->medium);
+    flag_rate(out, DK_FLAG_FIGURE_UPLOAD, &measurement->upload, link->medium);
+}

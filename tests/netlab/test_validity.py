@@ -1,0 +1,192 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Each reason to doubt a figure, provoked; and none of them without a reason. test_validity.py BUILD_FOLDER EMULATOR
+
+A line under the threshold whose figure cannot be trusted must not fail; one over it still passes.
+"""
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import netlab
+
+BUILD = ""
+URL = f"http://{netlab.SERVER}:{netlab.HTTP_PORT}"
+TRIES = 5
+PROVOKED = {"host_limited", "server_limited", "cross_traffic", "link_changed", "technology_changed"}
+
+
+def program(path):
+    return os.path.join(BUILD, path)
+
+
+def write(node, path, value):
+    node.run("sh", "-c", f"echo '{value}' > {path}")
+
+
+@contextlib.contextmanager
+def hogs(count, *command):
+    """Programs that never sleep."""
+    running = [subprocess.Popen([*command, "sh", "-c", "while :; do :; done"], preexec_fn=netlab._die_with_parent)
+               for _ in range(count)]
+    try:
+        yield
+    finally:
+        for hog in running:
+            hog.kill()
+            hog.wait()
+
+
+class Validity(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.state = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="dokiem-state-"))
+        netlab.run(program("agent/dokiem"), "keygen", "--state", cls.state)
+
+    def measure(self, lab, technology, only, *extra, before=(), during=None, seconds=3, may_fail=False):
+        """Flags and the record of one run. `during` is called when the first figures of the timed phase are shown."""
+        agent = lab.agent.start(*before, program("agent/dokiem"), "run", "--server", URL, "--technology", technology,
+                                "--only", only, "--duration", str(seconds), "--format", "json", "--progress", "json",
+                                "--state", self.state, *extra, text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+        said = []
+
+        def listen():
+            called = during is None
+            for line in agent.stderr:
+                said.append(line)
+                if not called and '"download"' in line and '"bytes":0' not in line:
+                    called = True
+                    during()
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        out = agent.stdout.read()
+        listener.join()
+        self.assertIn(agent.wait(), (0, 69) if may_fail else (0,), "".join(said)[-2000:])
+        agent.stdout.close()
+        agent.stderr.close()
+        record = json.loads(out)
+        flags = {f["code"]: f for f in record["validity"]["flags"] if f["code"] in PROVOKED}
+        for direction in only.split(",") if record["kind"] == "measurement" else ():
+            self.assertEqual(record[direction]["status"], "ok", record[direction])
+            print(f"    {direction}: {record[direction]['rate_bps'] / 1e6:.1f} Mb/s, {record['verdict']['outcome']}")
+        for flag in flags.values():
+            print(f"    {flag['code']}: {flag['detail']}", flush=True)
+        return flags, record
+
+    def reference(self, lab):
+        return netlab.start_reference(lab.server, program("probes/dokiem-reference"))
+
+    def test_nothing_is_flagged_without_a_reason(self):
+        with netlab.Lab(80_000_000) as lab, self.reference(lab):
+            flags, record = self.measure(lab, "5g", "download,upload")
+            self.assertEqual(flags, {})
+            self.assertEqual(record["verdict"]["outcome"], "fail")
+            # A busy machine alone is no reason: the figures are still right.
+            with hogs(3):
+                flags, record = self.measure(lab, "5g", "download,upload")
+            self.assertEqual(flags, {})
+            self.assertEqual(record["verdict"]["outcome"], "fail")
+
+    def test_a_starved_agent(self):
+        """On one processor, behind two programs that never sleep and come first."""
+        cpu = str(min(os.sched_getaffinity(0)))
+        for only in ("download", "upload"):
+            for _ in range(TRIES):
+                with netlab.Lab(80_000_000) as lab, self.reference(lab), hogs(2, "taskset", "-c", cpu):
+                    # Little room, so that a wait of some 100 ms reaches TCP at this rate.
+                    write(lab.agent, "/proc/sys/net/ipv4/tcp_rmem", "4096 131072 524288")
+                    write(lab.agent, "/proc/sys/net/ipv4/tcp_wmem", "4096 131072 524288")
+                    flags, record = self.measure(lab, "5g", only, may_fail=True,
+                                                 before=("taskset", "-c", cpu, "chrt", "--idle", "0"))
+                # So starved that it could not even keep its time: no figure, no harm.
+                if record["kind"] == "measurement":
+                    break
+            self.assertEqual(set(flags), {"host_limited"})
+            self.assertEqual(flags["host_limited"]["figure"], only)
+            if only == "download":
+                self.assertEqual(record["verdict"]["outcome"], "inconclusive")
+
+    def test_buffers_too_small_for_the_path(self):
+        path = {"delay_us": 10_000, "rate_bps": 200_000_000}
+        for node, buffer, only, code in (("agent", "tcp_rmem", "download", "host_limited"),
+                                         ("agent", "tcp_wmem", "upload", "host_limited"),
+                                         ("server", "tcp_rmem", "upload", "server_limited")):
+            with self.subTest(node=node, buffer=buffer), netlab.EmulatedLab(down=path, up=path) as lab:
+                write(getattr(lab, node), f"/proc/sys/net/ipv4/{buffer}", "4096 65536 65536")
+                with self.reference(lab):
+                    flags, record = self.measure(lab, "5g", only)
+                self.assertEqual(set(flags), {code})
+                self.assertEqual(flags[code]["figure"], only)
+                if only == "download":
+                    self.assertEqual(record["verdict"]["outcome"], "inconclusive")
+        with netlab.EmulatedLab(down=path, up=path) as lab, self.reference(lab):
+            flags, _ = self.measure(lab, "5g", "download,upload")
+            self.assertEqual(flags, {})
+
+    def test_other_traffic(self):
+        """A line of 130 Mb/s, of which twelve streams of somebody else take their share."""
+        with netlab.Lab(130_000_000) as lab, self.reference(lab), \
+                netlab.Service(lab.server, ["iperf3", "-s"], tcp=(5201,)):
+            other = lab.agent.start("iperf3", "-c", netlab.SERVER, "-P", "12", "-t", "60", "-R", "--forceflush",
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            try:
+                while "[SUM]" not in other.stdout.readline():
+                    self.assertIsNone(other.poll(), "iperf3 ended")
+                flags, record = self.measure(lab, "5g", "download")
+            finally:
+                other.kill()
+                other.communicate()
+        self.assertEqual(set(flags), {"cross_traffic"})
+        self.assertEqual(record["verdict"]["outcome"], "inconclusive")
+        figures = record["download"]
+        conditions = figures["conditions"]
+        self.assertLess(figures["rate_high_bps"], 100_000_000)
+        # What is not ours is what the line had left; our own is an upper bound, up to 7 % too high.
+        foreign = conditions["received_bytes"] - conditions["own_received_bytes"]
+        left = (lab.payload_bps - figures["rate_bps"]) / 8 * conditions["duration_ns"] / 1e9
+        print(f"    {foreign / 1e6:.1f} MB of {left / 1e6:.1f} MB seen")
+        self.assertGreater(foreign, 0.8 * left)
+        self.assertLess(foreign, 1.1 * left)
+
+    def second_link(self, lab):
+        lab._join(lab.agent, "wan1", "10.77.3.1", lab.server, "wan1", "10.77.3.2", shaped=True)
+
+    def test_another_interface(self):
+        with netlab.Lab(80_000_000) as lab, self.reference(lab):
+            self.second_link(lab)
+            switch = lambda: lab.agent.run("ip", "route", "replace", "default", "via", "10.77.3.2", "dev", "wan1")
+            for technology in ("5g", "4g"):  # below the one threshold, above the other
+                flags, record = self.measure(lab, technology, "download", during=switch)
+                self.assertEqual(set(flags), {"link_changed"})
+                self.assertEqual(record["link"]["interface"], "wan0")
+                self.assertEqual(record["link"]["after"]["interface"], "wan1")
+                self.assertEqual(record["verdict"]["outcome"], "inconclusive")
+                lab.agent.run("ip", "route", "replace", "default", "via", netlab.SERVER, "dev", "wan0", "onlink",
+                              "congctl", "cubic")
+
+    def test_a_lost_carrier(self):
+        with netlab.Lab(80_000_000) as lab, self.reference(lab):
+            def flap():
+                lab.server.run("ip", "link", "set", "wan0", "down")
+                lab.server.run("ip", "link", "set", "wan0", "up")
+                lab._route(lab.server, netlab.AGENT, "wan0")
+
+            flags, record = self.measure(lab, "5g", "download", during=flap)
+            self.assertEqual(set(flags), {"link_changed"})
+            self.assertGreaterEqual(record["link"]["after"]["carrier_changes"], 2)
+            self.assertEqual(record["verdict"]["outcome"], "inconclusive")
+
+
+if __name__ == "__main__":
+    netlab.enter()
+    BUILD = sys.argv.pop(1)
+    os.environ["DOKIEM_EMULATOR"] = os.path.abspath(sys.argv.pop(1))
+    unittest.main(verbosity=2)
