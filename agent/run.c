@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+// Often enough for a distribution, too rare to load the line itself.
+static const int64_t loaded_interval_ns = 50 * DK_NS_PER_MS;
 static const int64_t progress_interval_ns = 100 * DK_NS_PER_MS;
 
 struct session {
@@ -49,10 +51,57 @@ static void show_progress(const struct session *session, const struct dk_probe *
     *next = dk_mono_add_ns(now, progress_interval_ns);
 }
 
-// Runs one probe to its end, its deadline, or the interrupt. What went wrong is in the measurement; an error is ours.
-static enum dk_err run_probe(struct session *session, const char *name, struct dk_fault *fault)
+// A latency probe that accompanies a load.
+struct companion {
+    const struct dk_probe *probe; // NULL: there is none
+    struct dk_plan plan;
+    struct dk_probe_run *run; // NULL until the load has ramped up
+    bool concluded;
+};
+
+// Under load round-trip times are taken from a fifth of the timed phase, when the load stands, to its end.
+static enum dk_err accompany(struct session *session, struct companion *companion, const struct dk_probe *load,
+                             const struct dk_probe_run *load_run, struct dk_fault *fault)
+{
+    struct dk_progress progress;
+
+    if (companion->probe == NULL || companion->concluded)
+        return DK_OK;
+    if (load->done(load_run)) {
+        companion->concluded = true;
+        if (companion->run != NULL)
+            companion->probe->conclude(companion->run);
+        return DK_OK;
+    }
+    load->progress(load_run, &progress);
+    if (companion->run != NULL || progress.elapsed_ns < progress.duration_ns / 5 || progress.elapsed_ns == 0)
+        return DK_OK;
+    companion->plan = session->plan;
+    companion->plan.phase = strcmp(load->name, "upload") == 0 ? DK_PHASE_UPLOAD : DK_PHASE_DOWNLOAD;
+    if (companion->plan.latency_interval_ns < loaded_interval_ns)
+        companion->plan.latency_interval_ns = loaded_interval_ns;
+    companion->plan.latency_count =
+        (progress.duration_ns - progress.elapsed_ns) / companion->plan.latency_interval_ns + 1;
+    return companion->probe->start(session->loop, &companion->plan, &session->result->measurement, &companion->run,
+                                   fault);
+}
+
+static void stop_all(const struct dk_probe *probe, struct dk_probe_run *run, struct companion *companion,
+                     const char *reason)
+{
+    if (!probe->done(run))
+        probe->cancel(run, reason);
+    if (companion->run != NULL && !companion->probe->done(companion->run))
+        companion->probe->cancel(companion->run, reason);
+}
+
+// Runs one probe to its end, its deadline, or the interrupt; with `companion_name` (NULL for none) a latency probe
+// beside it. What went wrong is in the measurement; an error is ours.
+static enum dk_err run_probes(struct session *session, const char *name, const char *companion_name,
+                              struct dk_fault *fault)
 {
     const struct dk_probe *probe = dk_probe_find(name);
+    struct companion companion = {.probe = companion_name != NULL ? dk_probe_find(companion_name) : NULL};
     struct dk_probe_run *run = NULL;
 
     if (probe == NULL)
@@ -64,25 +113,39 @@ static enum dk_err run_probe(struct session *session, const char *name, struct d
         return err;
 
     struct dk_mono begun = dk_mono_now(), next = begun;
-    struct dk_mono deadline = dk_mono_add_ns(begun, probe->max_duration_ns(&session->plan));
+    struct dk_mono deadline = dk_mono_add_ns(
+        begun, probe->max_duration_ns(&session->plan) + (companion.probe != NULL ? session->plan.latency_timeout_ns : 0));
 
-    while (err == DK_OK && !probe->done(run)) {
+    while (err == DK_OK &&
+           (!probe->done(run) || (companion.run != NULL && !companion.probe->done(companion.run)))) {
         struct dk_mono now = dk_mono_now();
 
         if (session->interrupted)
-            probe->cancel(run, "interrupted");
+            stop_all(probe, run, &companion, "interrupted");
         else if (now.ns >= deadline.ns)
-            probe->cancel(run, "took longer than its deadline");
+            stop_all(probe, run, &companion, "took longer than its deadline");
         else
             err = dk_loop_turn(session->loop, next.ns > now.ns && next.ns < deadline.ns ? next : deadline);
+        if (err == DK_OK)
+            err = accompany(session, &companion, probe, run, fault);
         show_progress(session, probe, run, &next);
     }
-    if (err == DK_OK)
+    if (err == DK_OK) {
         probe->fill(run, &session->result->measurement);
-    else
+        if (companion.run != NULL)
+            companion.probe->fill(companion.run, &session->result->measurement);
+    } else {
         err = dk_fail(fault, err, probe->name, NULL, "the event loop failed");
+    }
+    if (companion.run != NULL)
+        companion.probe->free(companion.run);
     probe->free(run);
     return err;
+}
+
+static enum dk_err run_probe(struct session *session, const char *name, struct dk_fault *fault)
+{
+    return run_probes(session, name, NULL, fault);
 }
 
 static void set_latency(struct dk_latency *latency, enum dk_status status, const char *reason)
@@ -109,8 +172,10 @@ static void mark_missing(struct session *session, enum dk_status status, const c
                    only & DK_ONLY_UPLOAD ? reason : "not asked for");
     set_latency(&measurement->latency_idle, only & DK_ONLY_LATENCY ? status : DK_STATUS_NOT_MEASURED,
                 only & DK_ONLY_LATENCY ? reason : "not asked for");
-    set_latency(&measurement->latency_download, DK_STATUS_NOT_MEASURED, "this version does not measure it");
-    set_latency(&measurement->latency_upload, DK_STATUS_NOT_MEASURED, "this version does not measure it");
+    set_latency(&measurement->latency_download, DK_STATUS_NOT_MEASURED,
+                only & DK_ONLY_LATENCY ? "there was no download to measure it under" : "not asked for");
+    set_latency(&measurement->latency_upload, DK_STATUS_NOT_MEASURED,
+                only & DK_ONLY_LATENCY ? "there was no upload to measure it under" : "not asked for");
 }
 
 static enum dk_err measure_latency(struct session *session, struct dk_fault *fault)
@@ -128,10 +193,20 @@ static enum dk_err measure_latency(struct session *session, struct dk_fault *fau
     return run_probe(session, "http", fault);
 }
 
+// The probe that takes round-trip times while the line is loaded: the one that could when it was idle; NULL for none.
+static const char *loaded_latency_probe(const struct session *session)
+{
+    const struct dk_latency *idle = &session->result->measurement.latency_idle;
+
+    if (!(session->settings->only & DK_ONLY_LATENCY) || idle->status != DK_STATUS_OK)
+        return NULL;
+    return idle->method == DK_METHOD_STAMP ? "stamp" : "http";
+}
+
 static enum dk_err measure_upload(struct session *session, struct dk_fault *fault)
 {
     if (session->urls.upload[0] != '\0')
-        return run_probe(session, "upload", fault);
+        return run_probes(session, "upload", loaded_latency_probe(session), fault);
     set_throughput(&session->result->measurement.upload, DK_STATUS_NOT_MEASURED, "this server takes no upload");
     return DK_OK;
 }
@@ -162,7 +237,7 @@ static enum dk_err measure(struct session *session, struct dk_fault *fault)
     if ((only & DK_ONLY_LATENCY) && !session->interrupted)
         err = measure_latency(session, fault);
     if (err == DK_OK && (only & DK_ONLY_DOWNLOAD) && !session->interrupted)
-        err = run_probe(session, "download", fault);
+        err = run_probes(session, "download", loaded_latency_probe(session), fault);
     if (err == DK_OK && (only & DK_ONLY_UPLOAD) && !session->interrupted)
         err = measure_upload(session, fault);
     return err;

@@ -109,5 +109,15 @@ struct dk_measurement {
     int64_t data_used_bytes; // both directions, all probes
 };
 
+// What the line does while round-trip times are taken.
+enum dk_phase {
+    DK_PHASE_IDLE,
+    DK_PHASE_DOWNLOAD,
+    DK_PHASE_UPLOAD,
+};
+
+// The latency of that phase, in `measurement`.
+struct dk_latency *dk_measurement_latency(struct dk_measurement *measurement, enum dk_phase phase);
+
 // Frees the series and zeroes the measurement.
 void dk_measurement_free(struct dk_measurement *measurement);

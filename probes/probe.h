@@ -31,7 +31,8 @@ struct dk_plan {
     int64_t duration_ns;     // of one timed direction
     int64_t connect_timeout_ns; // for resolving, connecting, TLS and the first answer
     int64_t max_bytes;       // payload bound of one direction; reaching it ends the phase with stop = budget
-    int64_t latency_count;   // packets or requests of the idle phase
+    enum dk_phase phase;     // in which a latency probe runs: where its result goes
+    int64_t latency_count;   // packets or requests
     int64_t latency_interval_ns;
     int64_t latency_timeout_ns;
 };
@@ -65,6 +66,10 @@ struct dk_probe {
 
     // Stops at once; the result is FAILED with `reason` (text without control characters).
     void (*cancel)(struct dk_probe_run *run, const char *reason);
+
+    // Begins nothing further; the run is done when what is under way has ended, with all it has as its result. For
+    // probes that accompany another one; NULL where there is nothing to conclude.
+    void (*conclude)(struct dk_probe_run *run);
 
     void (*progress)(const struct dk_probe_run *run, struct dk_progress *out);
 

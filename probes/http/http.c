@@ -23,6 +23,7 @@ struct dk_probe_run {
     size_t wanted;  // timed requests
     size_t sent;    // timed requests begun
     bool connected; // the untimed first request was answered
+    bool waiting;   // for the answer to a request
     bool done;
     enum dk_status status;
     char reason[DK_REASON_SIZE];
@@ -50,6 +51,7 @@ static void request(struct dk_probe_run *run)
     int64_t timeout_ns = run->connected ? run->plan->latency_timeout_ns : run->plan->connect_timeout_ns;
 
     run->began = dk_mono_now();
+    run->waiting = true;
     if (dk_transfer_small(&run->transfer) != DK_OK ||
         dk_transfer_start(&run->transfer, on_answer, run) != DK_OK ||
         dk_loop_set_timer(run->loop, dk_mono_add_ns(run->began, timeout_ns), on_timeout, run) != DK_OK)
@@ -106,6 +108,7 @@ static void on_answer(void *argument, CURL *easy, CURLcode result)
     long connections = 0;
 
     dk_loop_clear_timer(run->loop, run);
+    run->waiting = false;
     if (first)
         note_server(run, easy);
     if (!dk_transfer_succeeded(&run->transfer, result)) {
@@ -185,6 +188,17 @@ static void probe_cancel(struct dk_probe_run *run, const char *reason)
     stop(run, DK_STATUS_FAILED, reason);
 }
 
+static void probe_conclude(struct dk_probe_run *run)
+{
+    if (run->done)
+        return;
+    run->wanted = run->sent;
+    if (run->sent == 0)
+        stop(run, DK_STATUS_NOT_MEASURED, "there was no time for a request");
+    else if (!run->waiting)
+        stop(run, DK_STATUS_OK, "");
+}
+
 static void progress_reach(const struct dk_probe_run *run, struct dk_progress *out)
 {
     *out = (struct dk_progress){
@@ -217,7 +231,7 @@ static void fill_reach(struct dk_probe_run *run, struct dk_measurement *out)
 
 static void fill_latency(struct dk_probe_run *run, struct dk_measurement *out)
 {
-    struct dk_latency *latency = &out->latency_idle;
+    struct dk_latency *latency = dk_measurement_latency(out, run->plan->phase);
 
     *latency = (struct dk_latency){
         .status = run->status,
@@ -282,6 +296,7 @@ const struct dk_probe dk_probe_http_latency = {
     .start = start_latency,
     .done = probe_done,
     .cancel = probe_cancel,
+    .conclude = probe_conclude,
     .progress = progress_latency,
     .fill = fill_latency,
     .free = probe_free,

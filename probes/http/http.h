@@ -10,5 +10,6 @@
 // known, and server.status FAILED with the reason.
 extern const struct dk_probe dk_probe_reach;
 
-// Round-trip times of the small request on one kept connection: fills measurement.latency_idle with method HTTP.
+// Round-trip times of the small request on one kept connection: fills the latency of the plan's phase,
+// with method HTTP.
 extern const struct dk_probe dk_probe_http_latency;

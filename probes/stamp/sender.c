@@ -379,6 +379,19 @@ static void stamp_cancel(struct dk_probe_run *run, const char *reason)
     finish(run, DK_STATUS_FAILED, reason);
 }
 
+static void stamp_conclude(struct dk_probe_run *run)
+{
+    if (run->done)
+        return;
+    run->wanted = run->sent;
+    if (run->sent == 0)
+        finish(run, DK_STATUS_NOT_MEASURED, "there was no time to send a packet");
+    else if (run->answered == (int64_t)run->sent)
+        finish(run, DK_STATUS_OK, "");
+    else if (dk_loop_set_timer(run->loop, next_moment(run), on_timer, run) != DK_OK)
+        fail(run, "timer", "no free slot");
+}
+
 static int64_t stamp_max_bytes(const struct dk_plan *plan)
 {
     return plan->latency_count * 2 * WIRE_BYTES;
@@ -405,7 +418,7 @@ static void stamp_fill(struct dk_probe_run *run, struct dk_measurement *out)
 {
     const struct dk_latency *r = &run->result;
 
-    out->latency_idle = *r;
+    *dk_measurement_latency(out, run->plan->phase) = *r;
     out->data_used_bytes += (r->sent + r->received + r->duplicate + r->late + r->foreign) * WIRE_BYTES;
 }
 
@@ -418,6 +431,7 @@ const struct dk_probe dk_probe_stamp = {
     .start = stamp_start,
     .done = stamp_done,
     .cancel = stamp_cancel,
+    .conclude = stamp_conclude,
     .progress = stamp_progress,
     .fill = stamp_fill,
     .free = stamp_free,
