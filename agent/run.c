@@ -113,8 +113,9 @@ static enum dk_err run_probes(struct session *session, const char *name, const c
         return err;
 
     struct dk_mono begun = dk_mono_now(), next = begun;
-    struct dk_mono deadline = dk_mono_add_ns(
-        begun, probe->max_duration_ns(&session->plan) + (companion.probe != NULL ? session->plan.latency_timeout_ns : 0));
+    // Answers to a companion's last packets are waited for after the load.
+    int64_t longest_ns = probe->max_duration_ns(&session->plan) + session->plan.latency_timeout_ns;
+    struct dk_mono deadline = dk_mono_add_ns(begun, longest_ns);
 
     while (err == DK_OK &&
            (!probe->done(run) || (companion.run != NULL && !companion.probe->done(companion.run)))) {

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Latency under load against a link whose queue is known: tbf with a queue of 50 ms. test_loaded_latency.py BUILD_FOLDER
+"""Latency under load on a link whose queue is known: tbf with a queue of 50 ms. test_loaded_latency.py BUILD_FOLDER
 
 An upload fills the queue before the agent's side of the link; every packet then waits in it. The truth is between the
 queue that the link can hold and the least that keeps it busy.
@@ -27,8 +27,9 @@ class LoadedLatency(unittest.TestCase):
                 netlab.Lab(40_000_000, limit_ms=QUEUE_MS) as lab, \
                 netlab.start_reference(lab.server, os.path.join(BUILD, "probes/dokiem-reference")):
             netlab.run(program, "keygen", "--state", state)
-            done = lab.agent.run(program, "run", "--server", f"http://{netlab.SERVER}:{netlab.HTTP_PORT}", "--state", state,
-                                 "--technology", "4g", "--duration", "4", "--format", "json", *extra, check=False)
+            done = lab.agent.run(program, "run", "--server", f"http://{netlab.SERVER}:{netlab.HTTP_PORT}", "--state",
+                                 state, "--technology", "4g", "--duration", "4", "--format", "json", *extra,
+                                 check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
             return json.loads(done.stdout)
 
@@ -36,8 +37,9 @@ class LoadedLatency(unittest.TestCase):
         idle = latency["idle"]
         for phase in ("download", "upload"):
             loaded = latency[phase]
-            print(f"  {method}, {phase}: {idle['rtt_median_ns'] / 1e6:.2f} ms idle, {loaded['rtt_median_ns'] / 1e6:.2f} ms"
-                  f" loaded, {loaded['sent']} sent, {loaded['lost']} lost", flush=True)
+            print(f"  {method}, {phase}: {idle['rtt_median_ns'] / 1e6:.2f} ms idle,"
+                  f" {loaded['rtt_median_ns'] / 1e6:.2f} ms loaded, {loaded['sent']} sent, {loaded['lost']} lost",
+                  flush=True)
             self.assertEqual((loaded["status"], loaded["method"]), ("ok", method), loaded)
             self.assertEqual(loaded["sent"], loaded["received"] + loaded["lost"])
             # 3.2 s of a 4 s test, every 50 ms; HTTP cannot ask again before the last answer.
