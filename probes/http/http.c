@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/http/http.h"
 
+#include "probes/interface.h"
 #include "probes/stats.h"
 #include "probes/transfer.h"
 
@@ -166,8 +167,14 @@ static enum dk_err start_reach(struct dk_loop *loop, const struct dk_plan *plan,
                                const struct dk_measurement *measured, struct dk_probe_run **out,
                                struct dk_fault *fault)
 {
+    char reason[DK_REASON_SIZE];
+    enum dk_err err = start(0, loop, plan, out, fault);
+
     (void)measured;
-    return start(0, loop, plan, out, fault);
+    if (err == DK_OK && plan->interface[0] != '\0' &&
+        dk_interface_trouble(plan->interface, plan->family, reason, sizeof reason))
+        stop(*out, DK_STATUS_FAILED, reason);
+    return err;
 }
 
 static enum dk_err start_latency(struct dk_loop *loop, const struct dk_plan *plan,
@@ -225,7 +232,12 @@ static void fill_reach(struct dk_probe_run *run, struct dk_measurement *out)
 {
     out->server = run->server;
     out->server.status = run->status;
-    snprintf(out->server.reason, sizeof out->server.reason, "%s", run->reason);
+    // What was asked for may be what is in the way.
+    snprintf(out->server.reason, sizeof out->server.reason, "%.180s%s", run->reason,
+             run->status == DK_STATUS_OK           ? ""
+             : run->plan->family == DK_FAMILY_IPV4 ? " (IPv4 only)"
+             : run->plan->family == DK_FAMILY_IPV6 ? " (IPv6 only)"
+                                                   : "");
     out->data_used_bytes += used_bytes(run);
 }
 
