@@ -17,6 +17,9 @@ enum {
     WINDOW_PERCENT = 20,   // of the time, held back by the server's receive window
     FOREIGN_PERCENT = 5,   // of the interface's bytes
     FOREIGN_MIN_BYTES = 100000,
+    // Of a round-trip time taken meanwhile, both directions.
+    HTTP_EXCHANGE_BYTES = 2048,
+    PACKET_EXCHANGE_BYTES = 256,
 };
 static const int64_t queue_min_ns = 500 * DK_NS_PER_US;
 
@@ -159,10 +162,13 @@ static int64_t above_zero(int64_t value)
 }
 
 static void flag_cross_traffic(struct dk_validity *validity, enum dk_flag_figure figure,
-                               const struct dk_conditions *c)
+                               const struct dk_conditions *c, const struct dk_latency *beside)
 {
     int64_t foreign =
         above_zero(c->received_bytes - c->own_received_bytes) + above_zero(c->sent_bytes - c->own_sent_bytes);
+
+    foreign -= beside->sent * (beside->method == DK_METHOD_HTTP ? HTTP_EXCHANGE_BYTES : PACKET_EXCHANGE_BYTES);
+
     int64_t percent = percent_of(foreign, c->received_bytes + c->sent_bytes);
 
     if (c->received_bytes < 0 || c->sent_bytes < 0 || foreign < FOREIGN_MIN_BYTES || percent < FOREIGN_PERCENT)
@@ -173,7 +179,7 @@ static void flag_cross_traffic(struct dk_validity *validity, enum dk_flag_figure
 }
 
 static void flag_rate(struct dk_validity *validity, enum dk_flag_figure figure, const struct dk_throughput *rate,
-                      enum dk_medium medium)
+                      const struct dk_latency *beside, enum dk_medium medium)
 {
     if (rate->status != DK_STATUS_OK)
         return;
@@ -189,7 +195,7 @@ static void flag_rate(struct dk_validity *validity, enum dk_flag_figure figure, 
              "upload: the server's receive window held the streams back for %" PRId64 " %% of the time", limited);
     // On loopback every byte passes twice, and there is no line.
     if (medium != DK_MEDIUM_LOOPBACK)
-        flag_cross_traffic(validity, figure, &rate->conditions);
+        flag_cross_traffic(validity, figure, &rate->conditions, beside);
 }
 
 // IPv6 addresses of one network come and go (RFC 8981); the line is the same.
@@ -245,6 +251,6 @@ void dk_judge_validity(const struct dk_measurement *measurement, const struct dk
              "the server is on this machine; the figures say nothing about a line");
     if (context->has_link_after)
         flag_link(out, link, &context->link_after);
-    flag_rate(out, DK_FLAG_FIGURE_DOWNLOAD, &measurement->download, link->medium);
-    flag_rate(out, DK_FLAG_FIGURE_UPLOAD, &measurement->upload, link->medium);
+    flag_rate(out, DK_FLAG_FIGURE_DOWNLOAD, &measurement->download, &measurement->latency_download, link->medium);
+    flag_rate(out, DK_FLAG_FIGURE_UPLOAD, &measurement->upload, &measurement->latency_upload, link->medium);
 }

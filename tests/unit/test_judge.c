@@ -463,6 +463,28 @@ static void traffic_on_loopback_is_not_foreign(void)
     CU_ASSERT_EQUAL(validity.flags[0].code, DK_FLAG_LOOPBACK);
 }
 
+static void round_trips_beside_are_not_foreign(void)
+{
+    struct dk_measurement m = {.download = sound()};
+    struct dk_validity validity;
+    static const struct {
+        enum dk_method method;
+        int64_t sent;
+        size_t flags;
+    } rows[] = {{DK_METHOD_STAMP, 0, 1},   {DK_METHOD_STAMP, 390, 1}, {DK_METHOD_STAMP, 391, 0},
+                {DK_METHOD_HTTP, 48, 1}, {DK_METHOD_HTTP, 49, 0}};
+
+    // 200,000 foreign bytes of 1,000,000.
+    m.download.conditions.received_bytes = m.download.conditions.own_received_bytes = 800000;
+    m.download.conditions.sent_bytes = 200000;
+    m.download.conditions.own_sent_bytes = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        m.latency_download = (struct dk_latency){.method = rows[i].method, .sent = rows[i].sent};
+        dk_judge_validity(&m, &on_5g, &validity);
+        CU_ASSERT_EQUAL(validity.count, rows[i].flags);
+    }
+}
+
 static void a_limit_spoils_only_what_rests_on_a_bad_figure(void)
 {
     static const struct {
@@ -595,6 +617,7 @@ int main(int argc, char **argv)
         DK_CASE(a_tunnel_spoils_a_failure_but_no_pass),
         DK_CASE(limits_are_flagged_where_they_reach_the_figure),
         DK_CASE(traffic_on_loopback_is_not_foreign),
+        DK_CASE(round_trips_beside_are_not_foreign),
         DK_CASE(a_limit_spoils_only_what_rests_on_a_bad_figure),
         DK_CASE(a_changed_link_spoils_every_finding),
         DK_CASE(random_intervals_are_judged_alike_from_both_sides),
