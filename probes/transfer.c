@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/transfer.h"
 
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -59,6 +61,22 @@ static SSL *find_ssl(const struct dk_transfer *transfer)
     return session->internals;
 }
 
+static void check_certificate(struct dk_transfer *transfer, const SSL *ssl)
+{
+    struct dk_transfer_certificate *first = transfer->certificate, seen = {.known = true};
+    const X509 *certificate = SSL_get0_peer_certificate(ssl);
+    unsigned int len = 0;
+
+    if (first == NULL || certificate == NULL)
+        return;
+    if (X509_digest(certificate, EVP_sha256(), seen.sha256, &len) != 1 || len != sizeof seen.sha256)
+        set_reason(transfer, "the server's certificate cannot be hashed");
+    else if (!first->known)
+        *first = seen;
+    else if (memcmp(first->sha256, seen.sha256, sizeof seen.sha256) != 0)
+        set_reason(transfer, "the server's certificate is another one than on the connection before");
+}
+
 static void note_connection(struct dk_transfer *transfer)
 {
     long local_port = 0;
@@ -74,6 +92,7 @@ static void note_connection(struct dk_transfer *transfer)
         return;
     snprintf(transfer->tls, sizeof transfer->tls, "%s %s", SSL_get_version(ssl), SSL_get_cipher_name(ssl));
     transfer->tls_record_overhead_bytes = record_overhead_bytes(ssl);
+    check_certificate(transfer, ssl);
 }
 
 static void set_too_much(struct dk_transfer *transfer)
@@ -90,6 +109,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *argument)
     if (transfer->header_bytes == 0)
         transfer->answered = dk_mono_now();
     note_connection(transfer);
+    if (transfer->reason[0] != '\0')
+        return 0;
     transfer->header_bytes += (int64_t)len;
     if (transfer->header_bytes > HEADER_MAX_BYTES) {
         set_reason(transfer, "the server sent more than %d bytes of headers", (int)HEADER_MAX_BYTES);
@@ -143,6 +164,8 @@ static size_t on_send(char *out, size_t size, size_t count, void *argument)
     struct dk_transfer *transfer = argument;
 
     note_connection(transfer);
+    if (transfer->reason[0] != '\0')
+        return CURL_READFUNC_ABORT;
 
     size_t given = transfer->body(transfer->body_argument, out, size * count);
 
@@ -252,15 +275,31 @@ enum dk_err dk_transfer_download(struct dk_transfer *transfer)
     return next_request(transfer, transfer->urls->download, false, transfer->urls->download_max_bytes);
 }
 
-enum dk_err dk_transfer_upload(struct dk_transfer *transfer, dk_transfer_body *body, void *argument)
+static enum dk_err post(struct dk_transfer *transfer, int64_t size, dk_transfer_body *body, void *argument)
 {
     transfer->body = body;
     transfer->body_argument = argument;
     curl_easy_setopt(transfer->easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)transfer->urls->upload_bytes);
+    curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
     curl_easy_setopt(transfer->easy, CURLOPT_READFUNCTION, on_send);
     curl_easy_setopt(transfer->easy, CURLOPT_READDATA, transfer);
     return next_request(transfer, transfer->urls->upload, false, UPLOAD_ANSWER_MAX_BYTES);
+}
+
+static size_t give_nothing(void *argument, char *out, size_t size)
+{
+    (void)argument, (void)out, (void)size;
+    return 0;
+}
+
+enum dk_err dk_transfer_upload_nothing(struct dk_transfer *transfer)
+{
+    return post(transfer, 0, give_nothing, NULL);
+}
+
+enum dk_err dk_transfer_upload(struct dk_transfer *transfer, dk_transfer_body *body, void *argument)
+{
+    return post(transfer, transfer->urls->upload_bytes, body, argument);
 }
 
 enum dk_err dk_transfer_start(struct dk_transfer *transfer, dk_loop_transfer_callback *callback, void *argument)
@@ -292,7 +331,9 @@ bool dk_transfer_succeeded(struct dk_transfer *transfer, CURLcode result)
     long status = 0;
 
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (result != CURLE_OK)
+    if (result == CURLE_OUT_OF_MEMORY)
+        set_reason(transfer, "the server sent a header line that is too long, or memory ran out");
+    else if (result != CURLE_OK)
         set_reason(transfer, "%s",
                    transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(result));
     else if (status >= 300 && status < 400)
@@ -330,6 +371,17 @@ int64_t dk_tcp_queued_bytes(int socket)
     if (!HAS(tcpi_bytes_retrans))
         return (int64_t)info.tcpi_bytes_acked;
     return (int64_t)(info.tcpi_bytes_sent - info.tcpi_bytes_retrans) + (int64_t)info.tcpi_notsent_bytes;
+}
+
+bool dk_transfer_is_unacknowledged(const struct dk_transfer *transfer)
+{
+    long local_port = 0;
+    int queued_bytes = 0;
+
+    // libcurl may have closed it, and the descriptor may be another's by now.
+    return curl_easy_getinfo(transfer->easy, CURLINFO_LOCAL_PORT, &local_port) == CURLE_OK && transfer->socket >= 0 &&
+           dk_loop_find_socket(transfer->loop, local_port) == transfer->socket &&
+           ioctl(transfer->socket, SIOCOUTQ, &queued_bytes) == 0 && queued_bytes > 0;
 }
 
 void dk_tcp_info(int socket, struct dk_tcp_stream *out)

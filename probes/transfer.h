@@ -5,6 +5,7 @@
 #pragma once
 
 #include "agent/base/error.h"
+#include "agent/base/sha256.h"
 #include "probes/measurement.h"
 #include "probes/probe.h"
 
@@ -15,6 +16,12 @@
 // Fills at most `size` bytes of the request body; returns how many, or CURL_READFUNC_PAUSE when the body is sent by
 // other means.
 typedef size_t dk_transfer_body(void *argument, char *out, size_t size);
+
+// The certificate that a server showed first: every later connection must show the same.
+struct dk_transfer_certificate {
+    bool known;
+    uint8_t sha256[DK_SHA256_SIZE];
+};
 
 struct dk_transfer {
     CURL *easy; // owned; to be added to the loop
@@ -36,6 +43,7 @@ struct dk_transfer {
     bool body_begun; // of the current answer
     int socket;                     // of the connection in use once an answer or a body began; -1 before
     int64_t tls_record_overhead_bytes; // per 16 KiB record; 0 for plain HTTP
+    struct dk_transfer_certificate *certificate; // borrowed, shared by transfers; NULL: may change
     char tls[48];                   // version and cipher; "" for plain HTTP
     char reason[DK_REASON_SIZE];    // why the current request cannot succeed; "" while nothing is wrong
     char error[CURL_ERROR_SIZE];    // libcurl's words
@@ -55,6 +63,9 @@ enum dk_err dk_transfer_small(struct dk_transfer *transfer);
 // The next request is GET of the server's download; an answer of more than it may have is an error. Errors: MEMORY.
 enum dk_err dk_transfer_download(struct dk_transfer *transfer);
 
+// The next request is POST of nothing to the server's upload, to warm the connection up. Errors: MEMORY.
+enum dk_err dk_transfer_upload_nothing(struct dk_transfer *transfer);
+
 // The next request is POST to the server's upload; `body` supplies as many bytes as one request has. Errors: MEMORY.
 enum dk_err dk_transfer_upload(struct dk_transfer *transfer, dk_transfer_body *body, void *argument);
 
@@ -62,6 +73,9 @@ enum dk_err dk_transfer_upload(struct dk_transfer *transfer, dk_transfer_body *b
 // (transfer->body_bytes) and *body_left_bytes are still to come, from the start of a TLS record where there is TLS; the
 // request can then only be removed from the loop. False: it cannot be done on this connection, and libcurl goes on.
 bool dk_transfer_take_over(struct dk_transfer *transfer, int64_t *body_left_bytes);
+
+// True when the connection of a request that has ended is open, and not all that was sent on it is acknowledged.
+bool dk_transfer_is_unacknowledged(const struct dk_transfer *transfer);
 
 // True when the request that ended with `result` got a whole, acceptable 200 answer; else transfer->reason is set.
 bool dk_transfer_succeeded(struct dk_transfer *transfer, CURLcode result);

@@ -5,6 +5,7 @@
 #include "probes/stats.h"
 #include "probes/throughput/drain.h"
 #include "probes/throughput/feed.h"
+#include "probes/throughput/flow.h"
 #include "probes/throughput/sampler.h"
 #include "probes/transfer.h"
 
@@ -24,6 +25,7 @@ enum {
     // A connection that was taken from libcurl cannot be used for another request: the body has to be worth it.
     CHEAP_MIN_BYTES = 90 << 20,
     COSTLY_MIN_BYTES = 1 << 20, // libcurl reads the beginning of every body
+    CONNECTION_MIN_BYTES = 16 << 20, // a connection has to last: opening new ones would be measured
     PAYLOAD_BYTES = 1 << 20,
     PAYLOAD_STEP_BYTES = 4099, // prime: streams and rounds of the payload do not line up
 };
@@ -40,6 +42,9 @@ struct stream {
     int64_t before_bytes;    // payload of the requests of the timed phase that are complete
     int64_t tcp_base_bytes;  // went to this connection before the body of the current request; -1: not known yet
     size_t payload_at;       // where the next upload bytes come from
+    int64_t connection_bytes; // payload of the complete requests of the timed phase on this connection
+    bool used_up;   // the connection was drained: the next request opens another
+    bool answered;  // upload: the answer is here, but not all of the request is acknowledged
     bool on_loop;
     bool draining; // libcurl is paused; `drain` counts what arrives
     bool feeding;  // libcurl is paused; `feed` sends what it would
@@ -65,6 +70,7 @@ struct dk_probe_run {
     struct dk_tcp_stream tcp[DK_STREAMS_MAX];
     int payload_file; // upload: a file in memory with the payload; -1 where the kernel has none
     char *payload;    // the same, mapped: PAYLOAD_BYTES random bytes
+    struct dk_transfer_certificate certificate;
     size_t streams_count;
     struct stream streams[];
 };
@@ -219,8 +225,11 @@ static enum dk_err request(struct stream *stream)
     struct dk_probe_run *run = stream->run;
     enum dk_err err;
 
+    stream->answered = false;
+    // Each stream opens its own: one that had its answer already would lend its connection to the next.
+    curl_easy_setopt(stream->transfer.easy, CURLOPT_FRESH_CONNECT, run->phase == PHASE_WARM_UP ? 1L : 0L);
     if (run->phase == PHASE_WARM_UP) {
-        err = dk_transfer_small(&stream->transfer);
+        err = run->upload ? dk_transfer_upload_nothing(&stream->transfer) : dk_transfer_small(&stream->transfer);
     } else if (run->upload) {
         stream->tcp_base_bytes = -1;
         err = dk_transfer_upload(&stream->transfer, give_payload, stream);
@@ -235,10 +244,30 @@ static enum dk_err request(struct stream *stream)
     return err;
 }
 
+// For a request of the timed phase, at its end or the test's. False when connections were opened under the test.
+static bool connection_is_kept(struct stream *stream)
+{
+    const struct dk_transfer *transfer = &stream->transfer;
+    long opened = 0;
+
+    curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &opened);
+    if (opened > 0 && !stream->used_up && stream->connection_bytes < CONNECTION_MIN_BYTES) {
+        fail(stream->run, "the server does not keep connections open");
+        return false;
+    }
+    stream->connection_bytes = (opened > 0 ? 0 : stream->connection_bytes) + transfer->body_bytes +
+                               transfer->sent_bytes;
+    stream->used_up = false;
+    return true;
+}
+
 // The connection is used up: what it moved is kept, and the stream asks again on a new one.
 static void request_again(struct stream *stream)
 {
+    if (!connection_is_kept(stream))
+        return;
     stream->before_bytes = moved_bytes(stream);
+    stream->used_up = stream->draining || stream->feeding;
     give_back(stream);
     dk_loop_remove_transfer(stream->run->loop, stream->transfer.easy);
     stream->on_loop = false;
@@ -340,8 +369,17 @@ static void on_transfer_end(void *argument, CURL *easy, CURLcode result)
             start_timed_phase(run);
         return;
     }
+    if (!connection_is_kept(stream))
+        return;
     if (run->upload) {
-        // The whole request was answered: all of it was received.
+        if (stream->transfer.sent_bytes < stream->transfer.urls->upload_bytes) {
+            fail(run, "the server answered before it had the whole upload");
+            return;
+        }
+        // A server may answer before it reads (nginx does): look() asks again when the receiver has it all.
+        stream->answered = dk_transfer_is_unacknowledged(&stream->transfer);
+        if (stream->answered)
+            return;
         stream->before_bytes += stream->transfer.sent_bytes;
     } else {
         stream->before_bytes += stream->transfer.body_bytes;
@@ -372,6 +410,9 @@ static void finish(struct dk_probe_run *run, enum dk_stop stop)
              dk_mono_diff_ns(run->sampler.last, run->sampler.start) / DK_NS_PER_MS);
         return;
     }
+    for (size_t s = 0; s < run->streams_count; s++)
+        if (run->streams[s].on_loop && !connection_is_kept(&run->streams[s]))
+            return;
     run->status = DK_STATUS_OK;
     run->stop = stop;
     take_off(run);
@@ -408,7 +449,8 @@ static void look(void *argument, struct dk_mono now)
         struct stream *stream = &run->streams[s];
 
         bytes[s] = moved_bytes(stream);
-        if (stream->feeding && bytes[s] == stream->before_bytes + stream->transfer.urls->upload_bytes)
+        if ((stream->feeding && bytes[s] == stream->before_bytes + stream->transfer.urls->upload_bytes) ||
+            (stream->answered && !dk_transfer_is_unacknowledged(&stream->transfer)))
             request_again(stream);
         total_bytes += bytes[s];
         if (stream->draining && dk_mono_diff_ns(now, run->sampler.start) > low_water_after_ns)
@@ -481,6 +523,7 @@ static enum dk_err prepare(struct dk_probe_run *run)
         run->streams[s].run = run;
         run->streams[s].payload_at = s * PAYLOAD_STEP_BYTES % PAYLOAD_BYTES;
         err = dk_transfer_init(&run->streams[s].transfer, run->loop, run->plan);
+        run->streams[s].transfer.certificate = &run->certificate;
         if (err == DK_OK)
             err = request(&run->streams[s]);
         if (err != DK_OK)
@@ -587,6 +630,8 @@ static void probe_fill(struct dk_probe_run *run, struct dk_measurement *measurem
         snprintf(out->reason, sizeof out->reason, "out of memory");
         return;
     }
+    if (out->status == DK_STATUS_OK && !dk_flow_is_sound(&out->series, out->reason))
+        out->status = DK_STATUS_FAILED;
     if (!dk_stats_rates(&out->series, dk_stats_ramp_up_intervals(&out->series), out) &&
         out->status == DK_STATUS_OK) {
         out->status = DK_STATUS_INVALID;

@@ -3,6 +3,7 @@
 deadline and in bounded memory."""
 
 import contextlib
+import itertools
 import os
 import resource
 import socket
@@ -24,11 +25,13 @@ DEADLINE_S = 4 * CONNECT_TIMEOUT_S + 2 * DURATION_S + 20
 # The addresses a sanitizer reserves do not count as resident; its shadow of what is used does.
 RSS_MAX_KB = 400_000 if os.environ.get("DOKIEM_SANITIZED") else 64_000
 
+MIB = bytes(1 << 20)
 OK_EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class Server:
-    """A TCP server on the loopback: `talk(connection, request)` answers one request; False ends the connection."""
+    """A TCP server on the loopback: `talk(connection, request)` answers one request, given with its headers; False
+    ends the connection. `context`: for TLS, or an iterator with one for each connection."""
 
     def __init__(self, talk, context=None):
         self._talk, self._context = talk, context
@@ -60,7 +63,8 @@ class Server:
     def _serve(self, connection):
         try:
             if self._context:
-                connection = self._context.wrap_socket(connection, server_side=True)
+                context = self._context if isinstance(self._context, ssl.SSLContext) else next(self._context)
+                connection = context.wrap_socket(connection, server_side=True)
             self._open.add(connection)
             while True:
                 request = self._head(connection)
@@ -80,7 +84,7 @@ class Server:
             if not part:
                 return None
             data += part
-        return data.split(b"\r\n", 1)[0].decode("latin-1")
+        return data.decode("latin-1")
 
 
 def good_until(path, talk):
@@ -172,7 +176,7 @@ class Servers(unittest.TestCase):
 
     def test_sends_half_a_body(self):
         def half(connection, _request):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n" + bytes(1 << 20))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n" + MIB)
             return False
 
         self.fails_with(good_until("/garbage", half), "download:")
@@ -184,15 +188,122 @@ class Servers(unittest.TestCase):
     def test_sends_more_than_asked(self):
         self.fails_with(answer(b"HTTP/1.1 200 OK\nContent-Length: 1000000\n\n", bytes(1000000)), "more than the")
         big = b"HTTP/1.1 200 OK\nContent-Length: 1099511627776\n\n"
-        self.fails_with(good_until("/garbage", answer(big, bytes(1 << 20))), "download:", "more than the")
+        self.fails_with(good_until("/garbage", answer(big, MIB)), "download:", "more than the")
 
     def test_resets_the_connection(self):
         def reset(connection, _request):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n" + bytes(1 << 20))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n" + MIB)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             return False
 
         self.fails_with(good_until("/garbage", reset), "download:")
+
+    def test_announces_less_than_it_sends(self):
+        """Bytes that nobody asked for take the line from those that are counted."""
+        def too_small(connection, _request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2097152\r\n\r\n")
+            for _ in range(8):
+                connection.sendall(MIB)
+            return True
+
+        self.fails_with(good_until("/garbage", too_small), "download:")
+
+    def test_announces_more_than_it_sends(self):
+        def too_large(connection, _request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n" + MIB)
+            time.sleep(DEADLINE_S)
+
+        self.fails_with(good_until("/garbage", too_large), "download: stalled")
+
+    def test_opens_a_new_connection_for_each_request(self):
+        close = answer(b"HTTP/1.1 200 OK\nContent-Length: 1048576\nConnection: close\n\n", MIB)
+        self.fails_with(good_until("/garbage", lambda *all: close(*all) and False), "download:",
+                        "does not keep connections open")
+
+    def test_drips(self):
+        def drip(connection, _request):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n")
+            while True:
+                connection.sendall(b"x")
+                time.sleep(0.2)
+
+        record = self.fails_with(good_until("/garbage", drip), "download: only", "bytes came through")
+        self.assertLess(record["download"]["bytes"], 65536)
+
+    def test_one_stream_of_four(self):
+        """The other three go on well: what they moved is kept, and is no figure of the line."""
+        for name, words, trouble in (
+                ("reset", ("download:", "reset"), lambda connection: connection.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")),
+                ("closed", ("download:",), lambda connection: None),
+                ("silent", ("download: stalled: stream",), lambda connection: time.sleep(DEADLINE_S))):
+            with self.subTest(name):
+                chosen = threading.Lock()
+
+                def garbage(connection, _request, trouble=trouble, chosen=chosen):
+                    mine = chosen.acquire(blocking=False)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n")
+                    for count in itertools.count():
+                        if mine and count == 10:
+                            trouble(connection)
+                            return False
+                        connection.sendall(MIB)
+                        time.sleep(0.05)
+
+                record = self.fails_with(good_until("/garbage", garbage), *words,
+                                         options=("--only", "download", "--duration", "5"))
+                self.assertGreater(record["download"]["bytes"], 0)
+
+    def test_sends_before_it_is_asked(self):
+        """What waits in the connection when the test begins did not come over the line in the test."""
+        ahead = b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n" + MIB
+
+        def talk(connection, request):
+            connection.sendall(OK_EMPTY if "/garbage" not in request else b"")
+            connection.sendall(ahead)
+            time.sleep(DEADLINE_S)
+
+        with Server(talk) as server:
+            self.agent.run("run", "--config", self.config, "--server", f"http://127.0.0.1:{server.port}", "--stamp",
+                           "off", "--duration", str(DURATION_S), "--only", "download", timeout=DEADLINE_S)
+        self.assertEqual(self.agent.last()["download"]["status"], "failed", self.agent.last()["download"])
+
+    def test_answers_an_upload_without_reading_it(self):
+        """Bytes in a buffer of the server's kernel are acknowledged, and were not received by anybody."""
+        for name, seconds, head in (("stays", DEADLINE_S, OK_EMPTY), ("resets", 0, OK_EMPTY),
+                                    ("says that it closes", 0, OK_EMPTY[:-2] + b"Connection: close\r\n\r\n")):
+            def talk(connection, request, seconds=seconds, head=head):
+                warm_up = "Content-Length: 0\r\n" in request or request.startswith("GET")
+                connection.sendall(OK_EMPTY if warm_up else head)
+                time.sleep(0 if warm_up else seconds)
+                return warm_up
+
+            with self.subTest(name):
+                self.fails_with(talk, "upload:", options=("--only", "upload"))
+
+    def test_changes_its_certificate_between_streams(self):
+        with tempfile.TemporaryDirectory() as folder:
+            contexts = []
+            for name in "ab":
+                self.certificate(folder, name)
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(f"{folder}/{name}.pem", f"{folder}/{name}.key")
+                contexts.append(context)
+            both = os.path.join(folder, "both.pem")
+            with open(both, "w", encoding="ascii") as trusted:
+                for name in "ab":
+                    with open(f"{folder}/{name}.pem", encoding="ascii") as one:
+                        trusted.write(one.read())
+            # The first connection is the one that reaches the server.
+            self.fails_with(answer(b"HTTP/1.1 200 OK\nContent-Length: 0\n\n"), "download: before the test:",
+                            "certificate", context=itertools.cycle(contexts), scheme="https",
+                            options=("--ca-file", both, "--only", "download"))
+
+    def certificate(self, folder, name):
+        """A self-signed certificate for 127.0.0.1: NAME.pem, NAME.key."""
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-keyout",
+                        f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem"], check=True, capture_output=True)
 
     def test_refuses_the_upload(self):
         def refuse(connection, request):
@@ -205,7 +316,7 @@ class Servers(unittest.TestCase):
         self.fails_with(refuse, "upload:", options=("--only", "upload"))
 
     def test_gzip_bomb(self):
-        bomb = answer(b"HTTP/1.1 200 OK\nContent-Encoding: gzip\nContent-Length: 104857600\n\n", bytes(1 << 20))
+        bomb = answer(b"HTTP/1.1 200 OK\nContent-Encoding: gzip\nContent-Length: 104857600\n\n", MIB)
         self.fails_with(good_until("/garbage", bomb), "compresses")
         self.assert_memory_is_bounded()
 
@@ -226,8 +337,9 @@ class Servers(unittest.TestCase):
         self.assert_memory_is_bounded()
 
     def assert_memory_is_bounded(self):
-        # Of all children that have ended: the largest. Python's own helpers are none of them.
-        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, RSS_MAX_KB)
+        # Of all children that have ended: the largest. Before it becomes the agent, a child is this process.
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, RSS_MAX_KB + own)
 
     def test_words_of_the_server_do_not_reach_the_terminal(self):
         record = self.fails_with(answer(b"HTTP/1.1 200 \x1b[31mred\nContent-Encoding: \x1b]0;x\x07\n\n"))
