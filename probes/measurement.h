@@ -82,12 +82,14 @@ struct dk_latency {
     enum dk_status status;
     char reason[DK_REASON_SIZE];
     enum dk_method method;
+    enum dk_timestamps timestamps; // of the round trips that count; USER when there are none
     int64_t sent, received, lost, duplicate, reordered; // packets, or requests
     int64_t late;    // of the lost: answers that came after timeout_ns
     int64_t foreign; // datagrams that answer nothing we sent, or are malformed: counted, never believed
     int64_t interval_ns;                                // between sendings (periodic, RFC 3432)
     int64_t timeout_ns;                                 // after which an answer counts as lost
-    int64_t rtt_min_ns, rtt_median_ns, rtt_p95_ns, rtt_max_ns;
+    int64_t send_late_median_ns, send_late_max_ns; // sent later than planned: the instrument's own lateness
+    int64_t rtt_min_ns, rtt_median_ns, rtt_p95_ns, rtt_p99_ns, rtt_max_ns;
     int64_t pdv_p95_ns;   // RTT p95 − RTT min
     int64_t ipdv_mean_ns; // mean of |RTT(i) − RTT(i−1)| over consecutive sequence numbers
 };

@@ -31,6 +31,7 @@ struct dk_plan {
     int64_t duration_ns;     // of one timed direction
     int64_t connect_timeout_ns; // for resolving, connecting, TLS and the first answer
     int64_t max_bytes;       // payload bound of one direction; reaching it ends the phase with stop = budget
+    enum dk_method latency_method; // the one that was asked for; NONE: whichever works
     enum dk_phase phase;     // in which a latency probe runs: where its result goes
     int64_t latency_count;   // packets or requests
     int64_t latency_interval_ns;

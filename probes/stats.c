@@ -76,17 +76,29 @@ enum dk_err dk_stats_latency(const int64_t *rtt_ns, size_t count, struct dk_late
     out->sent = (int64_t)count;
     out->received = (int64_t)received;
     out->lost = out->sent - out->received;
-    out->rtt_min_ns = out->rtt_median_ns = out->rtt_p95_ns = out->rtt_max_ns = out->pdv_p95_ns = -1;
+    out->rtt_min_ns = out->rtt_median_ns = out->rtt_p95_ns = out->rtt_p99_ns = out->rtt_max_ns = -1;
+    out->pdv_p95_ns = -1;
     out->ipdv_mean_ns = ipdv_mean_ns(rtt_ns, count);
     if (received > 0) {
         out->rtt_min_ns = sorted[0];
         out->rtt_median_ns = dk_stats_median_ns(sorted, received);
         out->rtt_p95_ns = dk_stats_quantile_ns(sorted, received, 950);
+        out->rtt_p99_ns = dk_stats_quantile_ns(sorted, received, 990);
         out->rtt_max_ns = sorted[received - 1];
         out->pdv_p95_ns = out->rtt_p95_ns - out->rtt_min_ns;
     }
     free(sorted);
     return DK_OK;
+}
+
+void dk_stats_send_late(int64_t *late_ns, size_t count, struct dk_latency *out)
+{
+    out->send_late_median_ns = out->send_late_max_ns = -1;
+    if (count == 0)
+        return;
+    qsort(late_ns, count, sizeof *late_ns, ascending);
+    out->send_late_median_ns = dk_stats_median_ns(late_ns, count);
+    out->send_late_max_ns = late_ns[count - 1];
 }
 
 bool dk_stats_rate_bps(int64_t bytes, int64_t duration_ns, int64_t *out)

@@ -34,6 +34,10 @@ int64_t dk_stats_median_ns(const int64_t *sorted, size_t count);
 // Errors: MEMORY.
 enum dk_err dk_stats_latency(const int64_t *rtt_ns, size_t count, struct dk_latency *out);
 
+// Fills send_late_median_ns and send_late_max_ns of *out from how much later than planned each was sent, in ns, >= 0;
+// -1 when count is 0. Sorts late_ns.
+void dk_stats_send_late(int64_t *late_ns, size_t count, struct dk_latency *out);
+
 // bits = bytes * 8 over duration_ns, in bit/s, rounded half up, exact. False, with *out untouched, when
 // bytes < 0, duration_ns <= 0 or the result does not fit.
 bool dk_stats_rate_bps(int64_t bytes, int64_t duration_ns, int64_t *out);

@@ -56,6 +56,12 @@
     X(TCP, "tcp")                                                                                            \
     X(HTTP, "http")
 
+// Who read the clock when a packet was sent and when its answer came.
+#define DK_TIMESTAMPS_LIST(X)                                                                                \
+    X(USER, "user")     /* the program */                                                                    \
+    X(KERNEL, "kernel") /* the kernel, both times of every round trip */                                     \
+    X(MIXED, "mixed")   /* now one, now the other */
+
 // How the payload of a throughput test went through the device.
 #define DK_PATH_LIST(X)                                                                                      \
     X(COPIED, "copied")     /* read or written by the program, decrypted or encrypted where there is TLS */   \
@@ -82,6 +88,7 @@
     X(status, STATUS)                                                                                        \
     X(outcome, OUTCOME)                                                                                      \
     X(method, METHOD)                                                                                        \
+    X(timestamps, TIMESTAMPS)                                                                                \
     X(path, PATH)                                                                                            \
     X(kind, KIND)                                                                                            \
     X(rule_family, FAMILY_OF_RULE)
@@ -109,6 +116,9 @@ enum dk_outcome { DK_OUTCOME_LIST(X) };
 #undef X
 #define X(name, text) DK_METHOD_##name,
 enum dk_method { DK_METHOD_LIST(X) };
+#undef X
+#define X(name, text) DK_TIMESTAMPS_##name,
+enum dk_timestamps { DK_TIMESTAMPS_LIST(X) };
 #undef X
 #define X(name, text) DK_PATH_##name,
 enum dk_path { DK_PATH_LIST(X) };

@@ -360,8 +360,11 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
     if (from->status != DK_STATUS_OK && from->sent == 0)
         return;
     put_text(b, object, "method", dk_method_text(from->method));
+    put_text(b, object, "timestamps", dk_timestamps_text(from->timestamps));
     put_integer(b, object, "interval_ns", from->interval_ns);
     put_integer(b, object, "timeout_ns", from->timeout_ns);
+    put_integer(b, object, "send_late_median_ns", from->send_late_median_ns);
+    put_integer(b, object, "send_late_max_ns", from->send_late_max_ns);
     put_integer(b, object, "sent", from->sent);
     put_integer(b, object, "received", from->received);
     put_integer(b, object, "lost", from->lost);
@@ -374,6 +377,7 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
     put_integer(b, object, "rtt_min_ns", from->rtt_min_ns);
     put_integer(b, object, "rtt_median_ns", from->rtt_median_ns);
     put_integer(b, object, "rtt_p95_ns", from->rtt_p95_ns);
+    put_integer(b, object, "rtt_p99_ns", from->rtt_p99_ns);
     put_integer(b, object, "rtt_max_ns", from->rtt_max_ns);
     put_integer(b, object, "pdv_p95_ns", from->pdv_p95_ns);
     put_known(b, object, "ipdv_mean_ns", from->ipdv_mean_ns); // none without two answers in a row

@@ -30,7 +30,8 @@ struct dk_probe_run {
     char reason[DK_REASON_SIZE];
     struct dk_mono began; // the request under way
     struct dk_server server;
-    int64_t rtt_ns[]; // [wanted], −1 = lost
+    int64_t *send_late_ns; // [wanted], behind rtt_ns
+    int64_t rtt_ns[];      // [wanted], −1 = lost
 };
 
 static void stop(struct dk_probe_run *run, enum dk_status status, const char *reason)
@@ -63,8 +64,8 @@ static void send_next(void *argument, struct dk_mono now)
 {
     struct dk_probe_run *run = argument;
 
-    (void)now;
-    run->sent++;
+    run->send_late_ns[run->sent++] =
+        dk_mono_diff_ns(now, dk_mono_add_ns(run->began, run->plan->latency_interval_ns));
     request(run);
 }
 
@@ -145,7 +146,7 @@ static void probe_free(struct dk_probe_run *run)
 static enum dk_err start(size_t wanted, struct dk_loop *loop, const struct dk_plan *plan,
                          struct dk_probe_run **out, struct dk_fault *fault)
 {
-    struct dk_probe_run *run = calloc(1, sizeof *run + wanted * sizeof run->rtt_ns[0]);
+    struct dk_probe_run *run = calloc(1, sizeof *run + 2 * wanted * sizeof run->rtt_ns[0]);
 
     if (run == NULL || dk_transfer_init(&run->transfer, loop, plan) != DK_OK) {
         free(run);
@@ -154,6 +155,7 @@ static enum dk_err start(size_t wanted, struct dk_loop *loop, const struct dk_pl
     run->loop = loop;
     run->plan = plan;
     run->wanted = wanted;
+    run->send_late_ns = run->rtt_ns + wanted;
     run->server.connect_ns = -1;
     run->server.kind = plan->urls->kind;
     for (size_t i = 0; i < wanted; i++)
@@ -253,6 +255,7 @@ static void fill_latency(struct dk_probe_run *run, struct dk_measurement *out)
     };
     snprintf(latency->reason, sizeof latency->reason, "%s", run->reason);
     out->data_used_bytes += used_bytes(run);
+    dk_stats_send_late(run->send_late_ns, run->sent, latency);
     if (dk_stats_latency(run->rtt_ns, run->sent, latency) != DK_OK) {
         latency->status = DK_STATUS_FAILED;
         snprintf(latency->reason, sizeof latency->reason, "out of memory");

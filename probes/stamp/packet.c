@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/stamp/packet.h"
 
+#include <sys/timex.h>
+
 #include "agent/base/bytes.h"
 
 static const uint64_t ntp_epoch_offset_s = UINT64_C(2208988800); // 1900 to 1970
@@ -107,4 +109,15 @@ uint16_t dk_stamp_error_estimate(bool synchronised, int64_t error_ns)
     if (multiplier == 0)
         multiplier = 1;
     return (uint16_t)((synchronised ? DK_STAMP_SYNCHRONISED : 0) | scale << 8 | multiplier);
+}
+
+uint16_t dk_stamp_clock_error(void)
+{
+    struct timex clock = {0};
+    int state = adjtimex(&clock);
+
+    if (state < 0)
+        return dk_stamp_error_estimate(false, -1);
+    return dk_stamp_error_estimate(state != TIME_ERROR && (clock.status & STA_UNSYNC) == 0,
+                                   (int64_t)clock.maxerror * DK_NS_PER_US);
 }

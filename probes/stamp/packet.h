@@ -56,3 +56,6 @@ int64_t dk_stamp_between_ns(uint64_t later, uint64_t earlier, uint16_t error_est
 // with the smallest scale that can hold it, multiplier 1 … 255. error_ns < 0 means not known: 16 s are stated
 // then, which is what the kernel says of a clock nobody sets.
 uint16_t dk_stamp_error_estimate(bool synchronised, int64_t error_ns);
+
+// The error estimate of this machine's clock now, from adjtimex(2).
+uint16_t dk_stamp_clock_error(void);

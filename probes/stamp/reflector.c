@@ -76,7 +76,7 @@ enum dk_err dk_reflector_new(int fd, int64_t packets_per_second, struct dk_refle
     reflector->fd = fd;
     reflector->own_port = self.port;
     reflector->packets_per_second = packets_per_second;
-    dk_datagram_prepare(fd, own.ss_family);
+    dk_datagram_prepare(fd, own.ss_family, false);
     *out = reflector;
     return DK_OK;
 }
@@ -122,7 +122,7 @@ static void answer(struct dk_reflector *reflector, struct dk_datagram *request, 
 
 void dk_reflector_serve(struct dk_reflector *reflector)
 {
-    uint16_t error_estimate = dk_datagram_clock_error();
+    uint16_t error_estimate = dk_stamp_clock_error();
     struct dk_datagram request;
 
     for (int i = 0; i < TURN_DATAGRAMS; i++) {

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "agent/base/error.h"
-#include "probes/stamp/datagram.h"
+#include "probes/datagram.h"
 #include "probes/stamp/packet.h"
 
 // The answer to one datagram, as a pure function: writes `len` bytes, exactly as many as came in, to `out`

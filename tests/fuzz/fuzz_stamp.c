@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "probes/stamp/datagram.h"
+#include "probes/datagram.h"
 #include "probes/stamp/reflector.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

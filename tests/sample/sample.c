@@ -64,6 +64,9 @@ static struct dk_latency latency(int64_t median_ns)
 {
     return (struct dk_latency){.status = DK_STATUS_OK,
                                .method = DK_METHOD_STAMP,
+                               .timestamps = DK_TIMESTAMPS_KERNEL,
+                               .send_late_median_ns = 500 * DK_NS_PER_US,
+                               .send_late_max_ns = DK_NS_PER_MS,
                                .sent = 50,
                                .received = 49,
                                .lost = 1,
@@ -72,6 +75,7 @@ static struct dk_latency latency(int64_t median_ns)
                                .rtt_min_ns = median_ns / 100 * 90,
                                .rtt_median_ns = median_ns,
                                .rtt_p95_ns = median_ns / 100 * 150,
+                               .rtt_p99_ns = median_ns / 100 * 190,
                                .rtt_max_ns = median_ns * 2,
                                .pdv_p95_ns = median_ns / 100 * 60,
                                .ipdv_mean_ns = median_ns / 100 * 10};

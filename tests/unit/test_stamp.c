@@ -200,7 +200,7 @@ static void reflector_serves_a_socket_within_its_rate(void)
 
     struct dk_wall before = dk_wall_now();
 
-    dk_datagram_prepare(client, AF_INET);
+    dk_datagram_prepare(client, AF_INET, false);
     CU_ASSERT_EQUAL(send(client, packet, 43, 0), 43);
     CU_ASSERT_EQUAL(send(client, packet, 0, 0), 0);
     for (int i = 0; i < SENT; i++) {

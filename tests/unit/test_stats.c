@@ -71,11 +71,24 @@ static void latency_of_known_answers(void)
         CU_ASSERT_EQUAL(out.rtt_min_ns, cases[i].min);
         CU_ASSERT_EQUAL(out.rtt_median_ns, cases[i].median);
         CU_ASSERT_EQUAL(out.rtt_p95_ns, cases[i].p95);
+        CU_ASSERT_EQUAL(out.rtt_p99_ns, cases[i].max); // of less than 100
         CU_ASSERT_EQUAL(out.rtt_max_ns, cases[i].max);
         CU_ASSERT_EQUAL(out.pdv_p95_ns, cases[i].pdv);
         CU_ASSERT_EQUAL(out.ipdv_mean_ns, cases[i].ipdv);
         CU_ASSERT_TRUE(out.duplicate == 3 && out.reordered == 2 && out.method == DK_METHOD_STAMP);
     }
+}
+
+static void lateness_of_sending(void)
+{
+    int64_t late[] = {5, 1, 30, 2};
+    struct dk_latency out = {.sent = 7};
+
+    dk_stats_send_late(late, COUNT(late), &out);
+    CU_ASSERT_EQUAL(out.send_late_median_ns, 4); // 3.5
+    CU_ASSERT_EQUAL(out.send_late_max_ns, 30);
+    dk_stats_send_late(late, 0, &out);
+    CU_ASSERT_TRUE(out.send_late_median_ns == -1 && out.send_late_max_ns == -1 && out.sent == 7);
 }
 
 static void latency_properties(void)
@@ -94,7 +107,8 @@ static void latency_properties(void)
         CU_ASSERT_EQUAL(a.sent, a.received + a.lost);
         if (a.received > 0) {
             CU_ASSERT_TRUE(a.rtt_min_ns <= a.rtt_median_ns && a.rtt_median_ns <= a.rtt_max_ns);
-            CU_ASSERT_TRUE(a.rtt_min_ns <= a.rtt_p95_ns && a.rtt_p95_ns <= a.rtt_max_ns);
+            CU_ASSERT_TRUE(a.rtt_min_ns <= a.rtt_p95_ns && a.rtt_p95_ns <= a.rtt_p99_ns);
+            CU_ASSERT_TRUE(a.rtt_p99_ns <= a.rtt_max_ns);
             CU_ASSERT_EQUAL(b.rtt_p95_ns, a.rtt_p95_ns * 1000);
             CU_ASSERT_EQUAL(b.pdv_p95_ns, a.pdv_p95_ns * 1000);
             CU_ASSERT_TRUE(llabs(b.rtt_median_ns - a.rtt_median_ns * 1000) <= 500);
@@ -393,6 +407,7 @@ int main(int argc, char **argv)
                                            DK_CASE(median_is_the_middle_half_up),
                                            DK_CASE(latency_of_known_answers),
                                            DK_CASE(latency_properties),
+                                           DK_CASE(lateness_of_sending),
                                            DK_CASE(rate_is_exact),
                                            DK_CASE(ramp_up_of_known_shapes),
                                            DK_CASE(rates_of_known_series),
