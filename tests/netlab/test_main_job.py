@@ -20,6 +20,9 @@ import netlab
 
 LINKS = [("4g", 30, "fail"), ("4g", 60, "pass"), ("5g", 80, "fail"), ("5g", 130, "pass"),
          ("fixed", 150, "fail"), ("fixed", 260, "pass")]
+# A sanitized build is there for its memory: the slowest link and the fastest do for it.
+if os.environ.get("DOKIEM_SANITIZED"):
+    LINKS = [LINKS[0], LINKS[-1]]
 WITHIN = 0.03
 # On a machine that somebody else keeps busy one figure may be off; never all of three, and never the verdict.
 TRIES = 3
