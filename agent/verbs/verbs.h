@@ -27,4 +27,5 @@ int dk_verb_verify(int argc, char **argv);
 int dk_verb_keygen(int argc, char **argv);
 int dk_verb_enrol(int argc, char **argv);
 int dk_verb_check_config(int argc, char **argv);
+int dk_verb_capabilities(int argc, char **argv);
 int dk_verb_version(int argc, char **argv);

@@ -146,7 +146,6 @@ static void this_machine_is_read(void)
     CU_ASSERT_TRUE(watch.result.agent_cpu_ns <= watch.result.duration_ns + 50 * DK_NS_PER_MS);
     CU_ASSERT_TRUE(watch.result.cpu_busiest_ppm >= 0 && watch.result.cpu_busiest_ppm <= 1000000);
     CU_ASSERT_TRUE(watch.result.received_bytes >= 0);
-    CU_ASSERT_EQUAL(watch.result.received_bytes, watch.result.sent_bytes);
 
     int64_t duration_ns = watch.result.duration_ns;
 

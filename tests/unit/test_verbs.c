@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "agent/base/file.h"
 #include "agent/base/parse.h"
+#include "agent/verbs/calibrate.h"
 #include "agent/verbs/lines.h"
 #include "agent/verbs/text.h"
 #include "tests/harness/harness.h"
@@ -147,6 +150,24 @@ static void folders_give_their_records_in_order(void)
     CU_ASSERT_EQUAL(dk_lines_read(path, 5000, note_line, &said, NULL), DK_ERR_NO_INPUT);
 }
 
+static void the_highest_rate_is_found_and_nothing_is_left(void)
+{
+    struct dk_settings settings;
+    struct dk_measurement found;
+
+    dk_settings_default(&settings);
+    settings.streams = 3;
+    CU_ASSERT_EQUAL(dk_calibrate(&settings, &found, NULL), DK_OK);
+    CU_ASSERT_EQUAL(found.download.status, DK_STATUS_OK);
+    CU_ASSERT_STRING_EQUAL(found.download.reason, "");
+    CU_ASSERT_TRUE(found.download.rate_bps > 10000000);
+    CU_ASSERT_EQUAL(found.download.streams, 3);
+    CU_ASSERT_EQUAL(found.upload.status, DK_STATUS_NOT_MEASURED);
+    CU_ASSERT_EQUAL(waitpid(-1, NULL, WNOHANG), -1);
+    CU_ASSERT_EQUAL(errno, ECHILD);
+    dk_measurement_free(&found);
+}
+
 int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {
@@ -155,6 +176,7 @@ int main(int argc, char **argv)
         DK_CASE(lines_are_read),
         DK_CASE(long_lines_are_cut_and_the_next_is_whole),
         DK_CASE(folders_give_their_records_in_order),
+        DK_CASE(the_highest_rate_is_found_and_nothing_is_left),
         {0},
     };
 
