@@ -179,19 +179,29 @@ static void mark_missing(struct session *session, enum dk_status status, const c
                 only & DK_ONLY_LATENCY ? "there was no upload to measure it under" : "not asked for");
 }
 
+// Best first. Each is named as its method is.
+static const enum dk_method latency_methods[] = {DK_METHOD_STAMP, DK_METHOD_ICMP, DK_METHOD_TCP, DK_METHOD_HTTP};
+
 static enum dk_err measure_latency(struct session *session, struct dk_fault *fault)
 {
-    bool chosen = strcmp(session->plan.stamp, "auto") != 0;
     const struct dk_latency *latency = &session->result->measurement.latency_idle;
+    enum dk_method asked = session->plan.latency_method;
+    bool off = strcmp(session->plan.stamp, "off") == 0, named = !off && strcmp(session->plan.stamp, "auto") != 0;
 
-    if (strcmp(session->plan.stamp, "off") != 0) {
-        enum dk_err err = run_probe(session, "stamp", fault);
+    for (size_t i = 0; i < sizeof latency_methods / sizeof latency_methods[0]; i++) {
+        enum dk_method method = latency_methods[i];
+
+        if (asked == DK_METHOD_NONE ? method == DK_METHOD_STAMP && off : method != asked)
+            continue;
+
+        enum dk_err err = run_probe(session, dk_method_text(method), fault);
 
         // A reflector that was named and does not answer is a finding; one that was only hoped for is not.
-        if (err != DK_OK || chosen || latency->status == DK_STATUS_OK || session->interrupted)
+        if (err != DK_OK || latency->status == DK_STATUS_OK || session->interrupted ||
+            (method == DK_METHOD_STAMP && named))
             return err;
     }
-    return run_probe(session, "http", fault);
+    return DK_OK;
 }
 
 // The probe that takes round-trip times while the line is loaded: the one that could when it was idle; NULL for none.
@@ -201,7 +211,7 @@ static const char *loaded_latency_probe(const struct session *session)
 
     if (!(session->settings->only & DK_ONLY_LATENCY) || idle->status != DK_STATUS_OK)
         return NULL;
-    return idle->method == DK_METHOD_STAMP ? "stamp" : "http";
+    return dk_method_text(idle->method);
 }
 
 static enum dk_err measure_upload(struct session *session, struct dk_fault *fault)
@@ -294,6 +304,7 @@ static void make_plan(struct session *session)
         .duration_ns = settings->duration_ns,
         .connect_timeout_ns = settings->server_connect_timeout_ns,
         .max_bytes = settings->max_bytes,
+        .latency_method = settings->latency_method,
         .latency_count = settings->latency_count,
         .latency_interval_ns = settings->latency_interval_ns,
         .latency_timeout_ns = settings->latency_timeout_ns,

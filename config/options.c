@@ -297,6 +297,27 @@ X(server_kind, SERVER_KIND)
 X(stop, STOP)
 #undef X
 
+// auto is kept as NONE.
+static const char *set_method(const struct dk_option *option, const char *text, void *field)
+{
+    enum dk_method value = DK_METHOD_NONE;
+
+    if (word_index(option->allowed, text, strlen(text)) < 0 ||
+        (strcmp(text, "auto") != 0 && !dk_method_parse(text, &value)))
+        return "is none of the choices";
+    memcpy(field, &value, sizeof value);
+    return NULL;
+}
+
+static enum dk_err print_method(const struct dk_option *option, const void *field, struct dk_buf *out)
+{
+    enum dk_method value;
+
+    (void)option;
+    memcpy(&value, field, sizeof value);
+    return dk_buf_printf(out, "%s", value == DK_METHOD_NONE ? "auto" : dk_method_text(value));
+}
+
 // "a,b" as bits: the n-th word of `allowed` is bit n.
 static const char *set_list(const struct dk_option *option, const char *text, void *field)
 {
@@ -364,6 +385,7 @@ KIND(environment, set_environment, print_environment)
 KIND(family, set_family, print_family)
 KIND(server_kind, set_server_kind, print_server_kind)
 KIND(stop, set_stop, print_stop)
+KIND(method, set_method, print_method)
 KIND(list, set_list, print_list)
 
 #define FIELD(name)                                                                                          \
@@ -415,6 +437,8 @@ static const struct dk_option options[] = {
      KEPT_AS("text", interface, "at most 15 bytes"), .fallback = "",
      FIELD(interface), .help = "network interface to use"},
 
+    {"latency", "method", "latency-method", ONE_OF(method, "auto, stamp, icmp, tcp, http"), .fallback = "auto",
+     FIELD(latency_method), .help = "how round trips are timed; auto: the first of these that works"},
     {"latency", "count", NULL, INTEGER("1", "1000"), .fallback = "50", FIELD(latency_count),
      .help = "packets, or requests, of the idle phase"},
     {"latency", "interval", NULL, DURATION("5ms", "10s"), .fallback = "20ms", FIELD(latency_interval_ns),

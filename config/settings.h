@@ -43,6 +43,7 @@ struct dk_settings {
     enum dk_family family;
     char interface[IF_NAMESIZE];
     // [latency]
+    enum dk_method latency_method; // NONE: the first that works
     int64_t latency_count;
     int64_t latency_interval_ns;
     int64_t latency_timeout_ns;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/http/http.h"
+#include "probes/ping/ping.h"
 #include "probes/probe.h"
 #include "probes/stamp/stamp.h"
 #include "probes/throughput/throughput.h"
@@ -8,7 +9,8 @@
 #include <string.h>
 
 const struct dk_probe *const dk_probes[] = {
-    &dk_probe_reach, &dk_probe_stamp, &dk_probe_http_latency, &dk_probe_download, &dk_probe_upload, NULL,
+    &dk_probe_reach,        &dk_probe_stamp,    &dk_probe_icmp,   &dk_probe_tcp,
+    &dk_probe_http_latency, &dk_probe_download, &dk_probe_upload, NULL,
 };
 
 const struct dk_probe *dk_probe_find(const char *name)

@@ -25,8 +25,9 @@ class Interop(unittest.TestCase):
 
     def measure(self, server, port, path, *words, upload_url=""):
         config = self.agent.configuration("[test]\nduration = 1s\nmax_bytes = 100GB\n[latency]\ncount = 5\n"
+                                          "method = http\n"
                                           f"[server]\nca_file = {server.ca_file}\nupload_url = \"{upload_url}\"\n")
-        done = self.agent.run("run", "--config", config, "--server", server.url(port, path), "--stamp", "off",
+        done = self.agent.run("run", "--config", config, "--server", server.url(port, path),
                               "--streams", str(STREAMS), *words)
         self.assertEqual(done.returncode, 0, done.stderr)
         record = self.agent.last()

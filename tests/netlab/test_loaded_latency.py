@@ -53,7 +53,13 @@ class LoadedLatency(unittest.TestCase):
         self.check(self.measure("--stamp", f"{netlab.SERVER}:{netlab.STAMP_PORT}")["latency"], "stamp")
 
     def test_http(self):
-        self.check(self.measure("--stamp", "off")["latency"], "http")
+        self.check(self.measure("--latency-method", "http")["latency"], "http")
+
+    def test_tcp(self):
+        self.check(self.measure("--latency-method", "tcp")["latency"], "tcp")
+
+    def test_the_first_that_works_is_icmp_without_a_reflector(self):
+        self.check(self.measure()["latency"], "icmp")
 
     def test_only_what_was_asked_for(self):
         record = self.measure("--stamp", "off", "--only", "latency")

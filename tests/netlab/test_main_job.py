@@ -94,7 +94,7 @@ class MainJob(unittest.TestCase):
                 self.assertEqual(status, 1 if "--check" in extra and outcome == "fail" else 0)
 
     def test_nginx(self):
-        self.each_link(lambda node: netlab.start_nginx(node, self.nginx), "http")
+        self.each_link(lambda node: netlab.start_nginx(node, self.nginx), "http", "--latency-method", "http")
 
     def test_reference(self):
         self.each_link(lambda node: netlab.start_reference(node, program("probes/dokiem-reference")), "stamp",
@@ -106,8 +106,9 @@ class MainJob(unittest.TestCase):
                     netlab.start_nginx(lab.server, self.nginx):
                 print(f"  https, {technology} at {mbps} Mb/s", flush=True)
                 status, record = self.measure_well(lab, f"https://{netlab.SERVER}:{netlab.HTTPS_PORT}", technology,
-                                                   outcome, "--ca-file", f"{self.nginx}/ca.pem")
-                self.check(lab, record, technology, outcome, "http")
+                                                   outcome, "--ca-file", f"{self.nginx}/ca.pem", "--latency-method",
+                                                   "tcp")
+                self.check(lab, record, technology, outcome, "tcp")
                 self.assertEqual(status, 0)
 
 
