@@ -40,6 +40,7 @@ struct dk_plan {
 
 enum dk_privilege {
     DK_PRIVILEGE_NONE,
+    DK_PRIVILEGE_PING, // a ping socket (net.ipv4.ping_group_range), or CAP_NET_RAW
     DK_PRIVILEGE_NET_RAW,
 };
 

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <linux/net_tstamp.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -37,6 +38,13 @@ static bool may_open_raw_sockets(void)
     return fd >= 0;
 }
 
+static bool may_ping(void)
+{
+    auto_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+
+    return fd >= 0 || may_open_raw_sockets();
+}
+
 static bool may_bind_to_interface(void)
 {
     auto_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -44,12 +52,12 @@ static bool may_bind_to_interface(void)
     return fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) == 0;
 }
 
-static bool stamps_arrivals(void)
+static bool stamps_datagrams(void)
 {
     auto_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int on = 1;
+    int stamps = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED;
 
-    return fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) == 0;
+    return fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof stamps) == 0;
 }
 
 // True when the kernel fills struct tcp_info up to `end`.
@@ -74,7 +82,8 @@ static void look_at_system(struct capability out[static SYSTEM_COUNT])
                                  has_tcp_info(TCP_INFO_END(tcpi_bytes_received)), newer};
     out[2] = (struct capability){"segments", "the test's own bytes on the interface are known exactly",
                                  has_tcp_info(TCP_INFO_END(tcpi_bytes_sent)), newer};
-    out[3] = (struct capability){"timestamps", "the kernel says when a STAMP answer came", stamps_arrivals(), newer};
+    out[3] = (struct capability){"timestamps", "the kernel says when STAMP and ICMP packets were sent and came",
+                                 stamps_datagrams(), newer};
     out[4] = (struct capability){"processors", "/proc/stat: whether interrupts limit a figure",
                                  access("/proc/stat", R_OK) == 0, "mount /proc"};
     out[5] = (struct capability){"interfaces", "/sys/class/net: other traffic, lost carriers, the medium",
@@ -83,12 +92,14 @@ static void look_at_system(struct capability out[static SYSTEM_COUNT])
 
 static size_t look_at_probes(struct capability out[static PROBES_MAX])
 {
-    bool raw = may_open_raw_sockets();
+    const bool allowed[] = {[DK_PRIVILEGE_NONE] = true,
+                            [DK_PRIVILEGE_PING] = may_ping(),
+                            [DK_PRIVILEGE_NET_RAW] = may_open_raw_sockets()};
     size_t count = 0;
 
     for (; dk_probes[count] != NULL && count < PROBES_MAX; count++)
         out[count] = (struct capability){
-            dk_probes[count]->name, dk_probes[count]->help, dk_probes[count]->privilege == DK_PRIVILEGE_NONE || raw,
+            dk_probes[count]->name, dk_probes[count]->help, allowed[dk_probes[count]->privilege],
             "grant CAP_NET_RAW: setcap cap_net_raw+ep on the program, AmbientCapabilities= in its unit, or root"};
     return count;
 }

@@ -263,7 +263,7 @@ static void icmp_fill(struct dk_probe_run *run, struct dk_measurement *out)
 const struct dk_probe dk_probe_icmp = {
     .name = "icmp",
     .help = "round-trip times of ICMP echo requests",
-    .privilege = DK_PRIVILEGE_NET_RAW,
+    .privilege = DK_PRIVILEGE_PING,
     .max_bytes = icmp_max_bytes,
     .max_duration_ns = dk_rounds_max_duration_ns,
     .start = icmp_start,
