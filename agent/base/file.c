@@ -35,7 +35,7 @@ static enum dk_err fail_errno(struct dk_fault *fault, const char *path, const ch
 enum dk_err dk_file_read(const char *path, struct dk_buf *out, struct dk_fault *fault)
 {
     // O_NONBLOCK: opening a FIFO must not hang before fstat() can refuse it.
-    auto_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    auto_fd int fd = DK_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     struct stat status;
 
     if (fd < 0)
@@ -65,6 +65,11 @@ enum dk_err dk_file_read(const char *path, struct dk_buf *out, struct dk_fault *
     }
 }
 
+static int open_folder(const char *path)
+{
+    return DK_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
 static bool write_all(int fd, const char *data, size_t len)
 {
     while (len > 0) {
@@ -89,7 +94,9 @@ static int rename_new(int directory, const char *from, const char *to)
     // File systems without RENAME_NOREPLACE: link() does not replace either.
     if (linkat(directory, from, directory, to, 0) != 0)
         return -1;
-    return unlinkat(directory, from, 0);
+    // The file is in place under its name: that the other name stays is no failure.
+    (void)unlinkat(directory, from, 0);
+    return 0;
 }
 
 enum dk_err dk_file_write(const char *directory, const char *name, const void *data, size_t len,
@@ -102,7 +109,7 @@ enum dk_err dk_file_write(const char *directory, const char *name, const void *d
         snprintf(temporary, sizeof temporary, ".%s.%d.tmp", name, (int)getpid()) >= (int)sizeof temporary)
         return dk_fail(fault, DK_ERR_IO, name, NULL, "the path is too long");
 
-    auto_fd int folder = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_fd int folder = open_folder(directory);
 
     if (folder < 0)
         return fail_errno(fault, directory, "the folder cannot be opened");
@@ -110,7 +117,8 @@ enum dk_err dk_file_write(const char *directory, const char *name, const void *d
     // A process that died with our number may have left its temporary file.
     (void)unlinkat(folder, temporary, 0);
 
-    auto_fd int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    auto_fd int fd = DK_RETRY(
+        openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
 
     if (fd < 0)
         return fail_errno(fault, path, "cannot be created");
@@ -119,7 +127,7 @@ enum dk_err dk_file_write(const char *directory, const char *name, const void *d
 
     if (!write_all(fd, data, len))
         err = fail_errno(fault, path, "cannot be written");
-    else if (fsync(fd) != 0)
+    else if (DK_RETRY(fsync(fd)) != 0)
         err = fail_errno(fault, path, "cannot be made durable");
     else if ((mode == DK_WRITE_NEW ? rename_new(folder, temporary, name)
                                    : renameat(folder, temporary, folder, name)) != 0)
@@ -129,24 +137,15 @@ enum dk_err dk_file_write(const char *directory, const char *name, const void *d
         (void)unlinkat(folder, temporary, 0);
         return err;
     }
-    if (fsync(folder) != 0)
+    if (DK_RETRY(fsync(folder)) != 0)
         return fail_errno(fault, directory, "the folder cannot be made durable");
     return DK_OK;
 }
 
-static enum dk_err make_one(const char *path, struct dk_fault *fault)
+// Makes the entry of `path` in its folder durable.
+static enum dk_err sync_parent(const char *path, struct dk_fault *fault)
 {
     char parent[PATH_MAX];
-
-    if (mkdir(path, 0700) != 0) {
-        int error_number = errno;
-        struct stat status;
-
-        if (error_number == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-            return DK_OK;
-        errno = error_number == EEXIST ? ENOTDIR : error_number;
-        return fail_errno(fault, path, "the folder cannot be made");
-    }
 
     snprintf(parent, sizeof parent, "%s", path);
 
@@ -159,11 +158,37 @@ static enum dk_err make_one(const char *path, struct dk_fault *fault)
     else
         *slash = '\0';
 
-    auto_fd int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    auto_fd int fd = open_folder(parent);
 
-    if (fd >= 0 && fsync(fd) != 0)
+    // A folder may let us make an entry and yet not be read.
+    if (fd < 0 && errno == EACCES)
+        return DK_OK;
+    if (fd < 0 || DK_RETRY(fsync(fd)) != 0)
         return fail_errno(fault, parent, "the folder cannot be made durable");
     return DK_OK;
+}
+
+static enum dk_err make_one(const char *path, struct dk_fault *fault)
+{
+    struct stat status;
+
+    if (mkdir(path, 0700) == 0)
+        return sync_parent(path, fault);
+
+    int error_number = errno;
+    int looked = stat(path, &status);
+
+    // Whoever made it may have died, or failed, before it was durable. What is older than us cannot always be
+    // synced, and need not be.
+    if (looked == 0 && S_ISDIR(status.st_mode)) {
+        (void)sync_parent(path, NULL);
+        return DK_OK;
+    }
+    if (error_number != EEXIST)
+        errno = error_number;
+    else if (looked == 0)
+        errno = ENOTDIR;
+    return fail_errno(fault, path, "the folder cannot be made");
 }
 
 enum dk_err dk_directory_make(const char *path, struct dk_fault *fault)
@@ -174,18 +199,14 @@ enum dk_err dk_directory_make(const char *path, struct dk_fault *fault)
         return dk_fail(fault, DK_ERR_IO, path, NULL, "the path is empty or too long");
 
     for (char *at = part + 1; *at != '\0'; at++) {
-        struct stat status;
-
         if (*at != '/')
             continue;
         *at = '\0';
-        // A parent that exists may be unreadable to us; only what is missing is made.
-        if (stat(part, &status) != 0) {
-            enum dk_err err = make_one(part, fault);
 
-            if (err != DK_OK)
-                return err;
-        }
+        enum dk_err err = make_one(part, fault);
+
+        if (err != DK_OK)
+            return err;
         *at = '/';
     }
     return make_one(part, fault);

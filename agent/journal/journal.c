@@ -104,7 +104,7 @@ enum dk_err dk_journal_open(const char *state_dir, bool make, struct dk_journal 
         if (err != DK_OK)
             return err;
     }
-    journal->folder = open(journal->folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    journal->folder = DK_RETRY(open(journal->folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (journal->folder < 0 && errno == ENOENT)
         return dk_fail(fault, DK_ERR_NO_INPUT, journal->folder_path,
                        "name the state folder with --state, or make one with dokiem keygen",
@@ -138,11 +138,11 @@ static enum dk_err take_lock(const struct dk_journal *journal, const char *name,
         return DK_OK;
     snprintf(path, sizeof path, "%s/%s", journal->state_dir, name);
 
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = DK_RETRY(open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
 
     if (fd < 0)
         return fail_errno(fault, path, "the lock cannot be opened");
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    if (DK_RETRY(flock(fd, LOCK_EX | LOCK_NB)) == 0) {
         *held = fd;
         return DK_OK;
     }
@@ -156,20 +156,37 @@ static enum dk_err take_lock(const struct dk_journal *journal, const char *name,
     return err;
 }
 
+// What a process that died left in view may not be durable yet. Nothing is built on it, or sent, before it is.
+static enum dk_err settle(const struct dk_journal *journal, struct dk_fault *fault)
+{
+    int state = DK_RETRY(open(journal->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    enum dk_err err = DK_OK;
+
+    if (state < 0 || DK_RETRY(fsync(state)) != 0 || DK_RETRY(fsync(journal->folder)) != 0)
+        err = fail_errno(fault, journal->folder_path, "the journal cannot be made durable");
+    if (state >= 0)
+        close(state);
+    return err;
+}
+
 enum dk_err dk_journal_lock(struct dk_journal *journal, struct dk_fault *fault)
 {
-    return take_lock(journal, "lock", "another run", &journal->run_lock, fault);
+    enum dk_err err = take_lock(journal, "lock", "another run", &journal->run_lock, fault);
+
+    return err == DK_OK ? settle(journal, fault) : err;
 }
 
 enum dk_err dk_journal_lock_delivery(struct dk_journal *journal, struct dk_fault *fault)
 {
-    return take_lock(journal, "deliver.lock", "another delivery", &journal->delivery_lock, fault);
+    enum dk_err err = take_lock(journal, "deliver.lock", "another delivery", &journal->delivery_lock, fault);
+
+    return err == DK_OK ? settle(journal, fault) : err;
 }
 
 // A fresh stream over the folder, from its beginning; NULL with errno set.
 static DIR *open_stream(const struct dk_journal *journal)
 {
-    int fd = openat(journal->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = DK_RETRY(openat(journal->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 
     if (fd < 0)
         return NULL;
@@ -402,8 +419,15 @@ enum dk_err dk_journal_list(struct dk_journal *journal, struct dk_journal_entry 
 
         file_name(file->seq, file->kind, name);
         // A delivery at work may prune while we look.
-        if (!examine(journal, name, &bytes, &mtime_ns))
-            continue;
+        if (!examine(journal, name, &bytes, &mtime_ns)) {
+            if (errno == ENOENT)
+                continue;
+
+            enum dk_err failed = fail_errno(fault, name, "cannot be examined");
+
+            free(list);
+            return failed;
+        }
         if (file->kind == FILE_RECORD) {
             list[n++] = (struct dk_journal_entry){.seq = file->seq, .bytes = bytes};
         } else if (n > 0 && list[n - 1].seq == file->seq) {

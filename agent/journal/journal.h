@@ -24,7 +24,8 @@ enum dk_err dk_journal_open(const char *state_dir, bool make, struct dk_journal 
 void dk_journal_free(struct dk_journal *journal);
 DK_DEFINE_FREE(journal, struct dk_journal, dk_journal_free)
 
-// Takes the one lock for runs (flock on STATE/lock), held until dk_journal_free. NOT_NOW when another run has it.
+// Takes the one lock for runs (flock on STATE/lock), held until dk_journal_free, and makes durable what a process that
+// died may have left in the folder. Errors: NOT_NOW when another run has it, PERMISSION, IO.
 enum dk_err dk_journal_lock(struct dk_journal *journal, struct dk_fault *fault);
 // The same for deliveries (STATE/deliver.lock), so that a delivery does not keep a run waiting.
 enum dk_err dk_journal_lock_delivery(struct dk_journal *journal, struct dk_fault *fault);
