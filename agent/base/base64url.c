@@ -43,26 +43,33 @@ static int value_of(char c)
     return -1;
 }
 
+// The `count` - 1 bytes that 2 to 4 characters encode; false when they encode none.
+static bool decode_group(const char *text, size_t count, uint8_t bytes[static 3])
+{
+    uint32_t group = 0;
+
+    for (size_t k = 0; k < 4; k++) {
+        int value = k < count ? value_of(text[k]) : 0;
+
+        if (value < 0)
+            return false;
+        group = group << 6 | (uint32_t)value;
+    }
+    for (int k = 0; k < 3; k++)
+        bytes[k] = (uint8_t)(group >> (16 - 8 * k));
+    // The bits that no byte uses must be zero, or two texts would mean the same bytes.
+    return !(count == 2 && (group & 0xffff) != 0) && !(count == 3 && (group & 0xff) != 0);
+}
+
 enum dk_err dk_base64url_decode(const char *text, size_t len, struct dk_buf *out)
 {
     if (len % 4 == 1)
         return DK_ERR_DATA;
     for (size_t i = 0; i < len; i += 4) {
         size_t count = len - i < 4 ? len - i : 4;
-        uint32_t group = 0;
+        uint8_t bytes[3];
 
-        for (size_t k = 0; k < 4; k++) {
-            int value = k < count ? value_of(text[i + k]) : 0;
-
-            if (value < 0)
-                return DK_ERR_DATA;
-            group = group << 6 | (uint32_t)value;
-        }
-
-        uint8_t bytes[3] = {(uint8_t)(group >> 16), (uint8_t)(group >> 8), (uint8_t)group};
-
-        // The bits that no byte uses must be zero, or two texts would mean the same bytes.
-        if ((count == 2 && (group & 0xffff) != 0) || (count == 3 && (group & 0xff) != 0))
+        if (!decode_group(text + i, count, bytes))
             return DK_ERR_DATA;
 
         enum dk_err err = dk_buf_append(out, bytes, count - 1);
@@ -75,10 +82,18 @@ enum dk_err dk_base64url_decode(const char *text, size_t len, struct dk_buf *out
 
 bool dk_base64url_decode_exact(const char *text, size_t len, void *out, size_t size)
 {
-    dk_auto_buf struct dk_buf bytes = dk_buf_make(size);
+    uint8_t *to = out;
 
-    if (dk_base64url_decode(text, len, &bytes) != DK_OK || bytes.len != size)
+    // No memory is asked for: a shortage of it must not pass for a wrong text.
+    if (len != DK_BASE64URL_LEN(size))
         return false;
-    memcpy(out, dk_buf_text(&bytes), size);
+    for (size_t i = 0; i < len; i += 4) {
+        size_t count = len - i < 4 ? len - i : 4;
+        uint8_t bytes[3];
+
+        if (!decode_group(text + i, count, bytes))
+            return false;
+        memcpy(to + i / 4 * 3, bytes, count - 1);
+    }
     return true;
 }

@@ -30,7 +30,8 @@ enum dk_err dk_file_read(const char *path, struct dk_buf *out, struct dk_fault *
 
 // Writes `len` bytes as `directory`/`name`, mode 0600, durable when it returns DK_OK: temporary file in the same
 // directory, fsync, rename, fsync of the directory. On an error the old state stands and no temporary file is left;
-// only when the last step fails, the fsync of the directory, is the new file there though it may not survive a power cut.
+// only when the last step fails, the fsync of the directory, is the new file there, though it may not survive a power
+// cut.
 // Errors: PERMISSION, IO (also: disk full), NO_INPUT (no such directory), NOT_NOW (DK_WRITE_NEW and the name exists).
 enum dk_err dk_file_write(const char *directory, const char *name, const void *data, size_t len,
                           enum dk_write_mode mode, struct dk_fault *fault);

@@ -2,6 +2,7 @@
 #include "agent/record/record.h"
 
 #include "agent/base/base64url.h"
+#include "agent/record/json.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -72,9 +73,10 @@ enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_h
         return dk_fail(fault, DK_ERR_DATA, "record", NULL, "is longer than %d bytes", DK_RECORD_MAX_BYTES);
 
     json_error_t error;
-    dk_auto(json) json_t *root = json_loadb(json, len, JSON_REJECT_DUPLICATES, &error);
+    enum dk_err loaded = DK_OK;
+    dk_auto(json) json_t *root = dk_json_load(json, len, &error, &loaded);
 
-    if (root == NULL && json_error_code(&error) == json_error_out_of_memory)
+    if (loaded == DK_ERR_MEMORY)
         return dk_fail(fault, DK_ERR_MEMORY, "record", NULL, "out of memory");
     if (root == NULL)
         return dk_fail(fault, DK_ERR_DATA, "record", NULL, "is not JSON: line %d, column %d: %s", error.line,

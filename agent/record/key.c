@@ -19,6 +19,7 @@
 
 #include "agent/base/base64url.h"
 #include "agent/base/file.h"
+#include "agent/record/json.h"
 
 enum { FIELD_SIZE = 32, FIELD_TEXT_SIZE = 44, KEY_FILE_MAX_BYTES = 1 << 16, JWK_MAX_BYTES = 256 };
 
@@ -294,8 +295,11 @@ static enum dk_err load_json(const char *name, const char *text, size_t len, jso
                              struct dk_fault *fault)
 {
     json_error_t error;
-    json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+    enum dk_err err = DK_OK;
+    json_t *json = dk_json_load(text, len, &error, &err);
 
+    if (err == DK_ERR_MEMORY)
+        return dk_fail(fault, err, name, NULL, "out of memory");
     if (json == NULL)
         return dk_fail(fault, DK_ERR_DATA, name, NULL,
                        "is neither a JWK nor a PEM public key (line %d, column %d: %s)", error.line,
@@ -465,9 +469,17 @@ enum dk_err dk_key_verify(const struct dk_key *key, const void *data, size_t len
         ERR_clear_error();
         return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "OpenSSL cannot verify: out of memory");
     }
-    if (EVP_DigestVerify(context, der, (size_t)der_len, data, len) == 1)
-        return DK_OK;
+    // OpenSSL tells most shortages of memory as a wrong signature: errno knows better, and bad luck must not pass for
+    // a forgery.
+    errno = 0;
+
+    int verified = EVP_DigestVerify(context, der, (size_t)der_len, data, len), error_number = errno;
+
     ERR_clear_error();
+    if (verified == 1)
+        return DK_OK;
+    if (error_number == ENOMEM)
+        return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "OpenSSL cannot verify: out of memory");
     return dk_fail(
         fault, DK_ERR_DATA, NULL, NULL,
         "the signature does not fit: the text was changed after it was signed, or was never signed "

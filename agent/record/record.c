@@ -2,11 +2,11 @@
 #include "agent/record/record.h"
 
 #include "agent/base/parse.h"
+#include "agent/record/json.h"
 
 #include <arpa/inet.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 DK_DEFINE_FREE(json, json_t, json_decref)
@@ -457,6 +457,28 @@ static void put_verdict(struct builder *b, json_t *root, const struct dk_verdict
     }
 }
 
+struct dump {
+    struct dk_buf *out;
+    enum dk_err err; // the first error stands, whatever jansson makes of it
+};
+
+static int dump_part(const char *part, size_t len, void *argument)
+{
+    struct dump *dump = argument;
+
+    if (dump->err == DK_OK)
+        dump->err = dk_buf_append(dump->out, part, len);
+    return dump->err == DK_OK ? 0 : -1;
+}
+
+enum dk_err dk_json_dump(const json_t *root, struct dk_buf *out)
+{
+    struct dump dump = {.out = out};
+    int result = json_dump_callback(root, dump_part, &dump, JSON_COMPACT);
+
+    return dump.err != DK_OK || result == 0 ? dump.err : DK_ERR_MEMORY;
+}
+
 enum dk_err dk_record_build(const struct dk_record_facts *facts, struct dk_buf *out, struct dk_fault *fault)
 {
     struct builder b = {.fault = fault, .part = ""};
@@ -476,14 +498,13 @@ enum dk_err dk_record_build(const struct dk_record_facts *facts, struct dk_buf *
     if (b.err != DK_OK)
         return b.err;
 
-    char *text = json_dumps(root, JSON_COMPACT);
+    dk_auto_buf struct dk_buf text = dk_buf_make(out->max);
+    enum dk_err err = dk_json_dump(root, &text);
 
-    if (text == NULL)
-        return dk_fail(fault, DK_ERR_MEMORY, "record", NULL, "out of memory");
-
-    enum dk_err err = dk_buf_append(out, text, strlen(text));
-
-    free(text);
+    if (err == DK_OK)
+        err = dk_buf_append(out, text.data, text.len);
+    if (err == DK_ERR_MEMORY)
+        return dk_fail(fault, err, "record", NULL, "out of memory");
     if (err != DK_OK)
         return dk_fail(fault, err, "record", "shorten the test or use fewer streams",
                        "is longer than the %zu bytes allowed", out->max);

@@ -8,6 +8,7 @@
 
 #include "agent/base/base64url.h"
 #include "agent/base/parse.h"
+#include "agent/record/json.h"
 
 enum { HEADER_MAX_BYTES = 1024, SHOWN_SIZE = 80 };
 
@@ -199,7 +200,11 @@ enum dk_err dk_jws_key_id(const char *jws, size_t len, const char *typ, char out
     if (err != DK_OK)
         return err;
 
-    dk_auto(json) json_t *json = json_loadb(dk_buf_text(&header), header.len, JSON_REJECT_DUPLICATES, NULL);
+    dk_auto(json) json_t *json = dk_json_load(dk_buf_text(&header), header.len, NULL, &err);
+
+    if (err == DK_ERR_MEMORY)
+        return out_of_memory(fault);
+
     const json_t *kid = json_object_get(json, "kid");
     uint8_t hash[DK_SHA256_SIZE];
 
@@ -243,7 +248,10 @@ enum dk_err dk_open(const struct dk_key *key, const char *typ, const char *jws, 
         return out_of_memory(fault);
     if (!same) {
         dk_auto(json) json_t *json =
-            json_loadb(dk_buf_text(&header), header.len, JSON_REJECT_DUPLICATES, NULL);
+            dk_json_load(dk_buf_text(&header), header.len, NULL, &err);
+
+        if (err == DK_ERR_MEMORY)
+            return out_of_memory(fault);
 
         return diagnose(json, dk_key_id(key), typ, fault);
     }

@@ -91,7 +91,8 @@ static struct change *note(enum kind kind, int folder, int node, const char *nam
     struct change *change = &changes[change_count++];
 
     *change = (struct change){.kind = kind, .folder = folder, .node = node};
-    if (snprintf(change->name, NAME_SIZE, "%s", name) >= NAME_SIZE || snprintf(change->to, NAME_SIZE, "%s", to) >= NAME_SIZE)
+    if (snprintf(change->name, NAME_SIZE, "%s", name) >= NAME_SIZE ||
+        snprintf(change->to, NAME_SIZE, "%s", to) >= NAME_SIZE)
         give_up("a name is too long");
     return change;
 }

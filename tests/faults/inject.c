@@ -65,7 +65,7 @@ static bool fails(const char *function, int folder, const char *name)
     return true;
 }
 
-bool inject_allocation(void)
+static bool fails_to_allocate(void)
 {
     if (!active || !plan.allocations)
         return false;
@@ -293,20 +293,20 @@ struct dirent *__wrap_readdir64(DIR *stream)
 
 void *__wrap_malloc(size_t size)
 {
-    return inject_allocation() ? NULL : __real_malloc(size);
+    return fails_to_allocate() ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    return inject_allocation() ? NULL : __real_calloc(count, size);
+    return fails_to_allocate() ? NULL : __real_calloc(count, size);
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
-    return inject_allocation() ? NULL : __real_realloc(old, size);
+    return fails_to_allocate() ? NULL : __real_realloc(old, size);
 }
 
 void *__wrap_reallocarray(void *old, size_t count, size_t size)
 {
-    return inject_allocation() ? NULL : __real_reallocarray(old, count, size);
+    return fails_to_allocate() ? NULL : __real_reallocarray(old, count, size);
 }

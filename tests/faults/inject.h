@@ -25,5 +25,3 @@ void inject_start(const char *title, const struct inject *plan);
 int64_t inject_stop(void);
 // The function that was hit, "" when none was.
 const char *inject_hit(void);
-// Counts one allocation of a library: true when it is to fail.
-bool inject_allocation(void);
