@@ -58,8 +58,9 @@ class Kill(unittest.TestCase):
 
     def start(self, verb, *arguments):
         return subprocess.Popen([DOKIEM, verb, "--config", os.path.join(self.folder, "dokiem.ini"), "--state",
-                                 self.state, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True, env=os.environ | {"HOME": self.folder, "LC_ALL": "C"})
+                                 self.state, *arguments],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                env=os.environ | {"HOME": self.folder, "LC_ALL": "C"})
 
     def end(self, process, *good):
         """What it printed; with `good`, it must end by itself with one of these."""
