@@ -53,13 +53,68 @@ static enum dk_err find_waiting(struct delivery *delivery, struct dk_fault *faul
     return delivery->waiting != NULL ? DK_OK : dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
 }
 
-// Adds record `seq` to the request. *full is set, and nothing added, when it has no room beside the others.
+// Why a record that waits must not be sent: DATA in *why; DK_OK when it is as it was signed. The error is for what ends
+// the delivery.
+static enum dk_err look_through(const struct delivery *delivery, const struct dk_buf *jws, struct dk_fault *why,
+                                struct dk_fault *fault)
+{
+    const struct dk_key *key = delivery->options->device_key;
+    dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
+    char kid[DK_SHA256_TEXT_SIZE];
+
+    if (key == NULL)
+        return DK_OK;
+
+    enum dk_err err = dk_open(key, DK_TYP_RECORD, jws->data, jws->len, &payload, why);
+
+    if (err != DK_ERR_DATA)
+        return err == DK_OK ? DK_OK : dk_fail(fault, err, NULL, NULL, "%s", why->what);
+    // With a wrong key in the state folder every record looks damaged. Ours names us in its payload.
+    if (dk_jws_key_id(jws->data, jws->len, DK_TYP_RECORD, kid, NULL) == DK_OK && strcmp(kid, dk_key_id(key)) != 0 &&
+        dk_jws_payload(jws->data, jws->len, &payload, NULL) == DK_OK &&
+        strstr(dk_buf_text(&payload), dk_key_id(key)) == NULL)
+        return dk_fail(fault, DK_ERR_DATA, "journal", "bring back the device.pem that this journal was made with",
+                       "its records were signed by the key %s, not by this device's key %s", kid, dk_key_id(key));
+    return DK_OK;
+}
+
+// A damaged record stays where it is, marked; the collector will see its number missing.
+static enum dk_err leave_out(struct delivery *delivery, int64_t seq, const struct dk_fault *why,
+                             struct dk_fault *fault)
+{
+    size_t at = delivery->next + delivery->item_count;
+    char words[DK_FAULT_WHAT_SIZE + 64];
+
+    snprintf(words, sizeof words, "damaged on this device, not sent: %s", why->what);
+
+    enum dk_err err = dk_journal_refuse(delivery->journal, seq, words, fault);
+
+    if (err != DK_OK)
+        return err;
+    delivery->count--;
+    memmove(delivery->waiting + at, delivery->waiting + at + 1,
+            (delivery->count - at) * sizeof *delivery->waiting);
+    delivery->result->damaged++;
+    return DK_OK;
+}
+
+// Adds record `seq` to the request, or sets it aside. *full is set, and nothing added, when it has no room beside the
+// others.
 static enum dk_err add_item(struct delivery *delivery, int64_t seq, bool *full, struct dk_fault *fault)
 {
     struct item *item = &delivery->items[delivery->item_count];
     dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
-    enum dk_err err = dk_journal_read(delivery->journal, seq, &jws, fault);
+    struct dk_fault why = {0};
+    enum dk_err err = dk_journal_read(delivery->journal, seq, &jws, &why);
 
+    if (err == DK_OK)
+        err = look_through(delivery, &jws, &why, fault);
+    else if (err != DK_ERR_DATA)
+        return dk_fail(fault, err, why.where, why.todo, "%s", why.what);
+    else
+        err = DK_OK;
+    if (err == DK_OK && why.err != DK_OK)
+        return leave_out(delivery, seq, &why, fault);
     if (err != DK_OK)
         return err;
     *full = delivery->item_count > 0 && delivery->body.len + jws.len + 1 > BODY_MAX_BYTES;
@@ -244,9 +299,10 @@ static enum dk_err send_one_request(struct delivery *delivery, struct dk_fault *
     bool again = false;
     enum dk_err err = make_request(delivery, fault);
 
-    if (err == DK_OK)
-        err = dk_exchange(delivery->options, "/v1/records", delivery->body.data, delivery->body.len,
-                          &delivery->response, fault);
+    if (err != DK_OK || delivery->item_count == 0)
+        return err;
+    err = dk_exchange(delivery->options, "/v1/records", delivery->body.data, delivery->body.len,
+                      &delivery->response, fault);
     if (err == DK_OK)
         err = settle(delivery, &again, fault);
     return err;

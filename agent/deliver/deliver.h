@@ -17,6 +17,7 @@ struct dk_deliver_options {
     const char *ca_file; // "" for the system's
     const char *user_agent;
     const struct dk_key *collector_key; // that receipts must be signed by
+    const struct dk_key *device_key;    // that records must be signed by; NULL: they are sent unseen
     int64_t timeout_ns;                 // of one request
     int64_t batch;                      // records per request
     int interrupt_fd;                   // becomes readable when the user wants to stop; -1 for none
@@ -25,12 +26,15 @@ struct dk_deliver_options {
 struct dk_deliver_result {
     int64_t delivered;      // records with a receipt kept now
     int64_t refused;        // called malformed by the collector, set aside
+    int64_t damaged;        // do not verify any more on this device: set aside, not sent
     int64_t waiting;        // still to be delivered
     int64_t retry_after_ns; // what the collector asked for; 0 when it did not
 };
 
 // Sends what waits. Answers 429, 503, other 5xx and none are tried again a few times with growing, jittered
-// pauses (Retry-After is heeded up to a minute), then given up for now. *out is filled in every case. Errors:
+// pauses (Retry-After is heeded up to a minute), then given up for now. A record that is damaged is set aside like a
+// refused one, and the next one is sent; one that another key made ends the delivery (DATA). *out is filled in every
+// case. Errors:
 // NOT_NOW (collector away or busy: all is kept), PERMISSION (401, 403: says how to enrol), DATA (409: the
 // chain forks; or an answer that makes no sense), IO (journal), INTERRUPTED, MEMORY.
 enum dk_err dk_deliver(struct dk_journal *journal, const struct dk_deliver_options *options,

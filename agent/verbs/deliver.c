@@ -33,6 +33,11 @@ int dk_verb_deliver(int argc, char **argv)
     if (err == DK_OK || result.delivered + result.refused + result.waiting > 0)
         printf("delivered %" PRId64 ", refused %" PRId64 ", waiting %" PRId64 "\n", result.delivered,
                result.refused, result.waiting);
+    if (result.damaged > 0)
+        fprintf(stderr,
+                "dokiem deliver: %" PRId64 " record%s damaged on this device, not sent, and set aside; keep the "
+                "file%s as evidence, look at the disk, and see: dokiem list, dokiem verify\n",
+                result.damaged, result.damaged == 1 ? " is" : "s are", result.damaged == 1 ? "" : "s");
     if (result.refused > 0)
         fprintf(stderr,
                 "dokiem deliver: the collector called %" PRId64

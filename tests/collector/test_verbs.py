@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unittest
 
-from support import Collector, compact, sha
+from support import Collector, compact, sha, unb64
 
 DOKIEM = sys.argv.pop(2)
 COLLECTOR = sys.argv.pop(1)
@@ -101,6 +101,42 @@ class Verbs(unittest.TestCase):
         self.assertEqual(self.dokiem("deliver"), "delivered 1, refused 0, waiting 0\n")
         self.dokiem("enrol", "--token", token, "--force", where=other.url)
         self.assertEqual(kid(), other.kid)
+
+    def flip(self, seq, at):
+        """Changes one bit of a kept record."""
+        path = f"{self.state}/journal/{seq:010}.jws"
+        with open(path, "r+b") as file:
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ 1]))
+
+    def test_a_damaged_record_is_not_sent(self):
+        self.enrolled()
+        self.record(6)
+        self.flip(2, 500)  # its payload
+        self.flip(3, -1 % os.path.getsize(f"{self.state}/journal/0000000003.jws"))  # its signature
+        self.flip(5, 30)  # the name of its key
+        os.truncate(f"{self.state}/journal/0000000004.jws", 700)
+        out = self.dokiem("deliver", words="4 records are damaged on this device, not sent, and set aside")
+        self.assertEqual(out, "delivered 2, refused 0, waiting 0\n")
+        self.assertEqual(self.dokiem("deliver"), "delivered 0, refused 0, waiting 0\n")
+        with open(f"{self.state}/journal/0000000002.refused") as file:
+            self.assertIn("damaged on this device, not sent: the signature does not fit", file.read())
+        stored = self.collector.request("GET", "/v1/records")[1].splitlines()
+        self.assertEqual([json.loads(unb64(jws.split(".")[1]))["seq"] for jws in stored], [1, 6])
+
+    def test_records_of_another_key_are_all_kept(self):
+        self.enrolled()
+        self.record(2)
+        own = self.state
+        self.state = self.folder + "/other-state"
+        self.dokiem("keygen")
+        shutil.copy(self.state + "/device.pem", own)
+        self.state = own
+        self.assertEqual(self.dokiem("deliver", status=65, words="bring back the device.pem"),
+                         "delivered 0, refused 0, waiting 2\n")
+        self.assertEqual([name for name in os.listdir(own + "/journal") if "refused" in name], [])
 
     def test_nobody_there(self):
         self.enrolled()
