@@ -19,6 +19,7 @@ static const int64_t progress_interval_ns = 100 * DK_NS_PER_MS;
 
 struct session {
     const struct dk_settings *settings;
+    const struct dk_rules *rules;
     const struct dk_run_hooks *hooks;
     struct dk_plan plan;
     struct dk_server_urls urls;
@@ -222,6 +223,30 @@ static enum dk_err measure_upload(struct session *session, struct dk_fault *faul
     return DK_OK;
 }
 
+// What the rates of the link's technology will be compared with.
+static void plan_thresholds(struct session *session)
+{
+    const struct dk_rules *rules = session->rules;
+
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct dk_rule *rule = &rules->rules[i];
+        bool download = rule->indicator == DK_INDICATOR_DOWNLOAD_RATE ||
+                        rule->indicator == DK_INDICATOR_DOWNLOAD_RATE_WHOLE;
+        struct dk_thresholds *to =
+            download ? &session->plan.download_thresholds : &session->plan.upload_thresholds;
+
+        if (rule->technology != session->result->context.link.technology ||
+            rule->indicator == DK_INDICATOR_LATENCY_IDLE_MEDIAN)
+            continue;
+        if (to->count < DK_THRESHOLDS_MAX) {
+            to->at[to->count].bps = rule->threshold;
+            to->at[to->count].whole = rule->indicator == DK_INDICATOR_DOWNLOAD_RATE_WHOLE ||
+                                      rule->indicator == DK_INDICATOR_UPLOAD_RATE_WHOLE;
+        }
+        to->count++;
+    }
+}
+
 static enum dk_err measure(struct session *session, struct dk_fault *fault)
 {
     struct dk_measurement *measurement = &session->result->measurement;
@@ -239,6 +264,7 @@ static enum dk_err measure(struct session *session, struct dk_fault *fault)
     }
     dk_context_gather(measurement->server.address, session->settings->interface, session->settings->technology,
                       &session->result->context);
+    plan_thresholds(session);
     if (err != DK_OK)
         return err;
     if (measurement->server.status != DK_STATUS_OK) {
@@ -303,6 +329,8 @@ static void make_plan(struct session *session)
         .streams = settings->streams,
         .duration_ns = settings->duration_ns,
         .connect_timeout_ns = settings->server_connect_timeout_ns,
+        .stop = settings->stop,
+        .precision_ppm = settings->precision_ppm,
         .max_bytes = settings->max_bytes,
         .latency_method = settings->latency_method,
         .latency_count = settings->latency_count,
@@ -389,7 +417,7 @@ static enum dk_err open_state(const struct dk_settings *settings, struct dk_key 
 enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules,
                    const struct dk_run_hooks *hooks, struct dk_run_result *out, struct dk_fault *fault)
 {
-    struct session session = {.settings = settings, .hooks = hooks, .result = out};
+    struct session session = {.settings = settings, .rules = rules, .hooks = hooks, .result = out};
     char head_sha256[DK_SHA256_TEXT_SIZE] = "";
     int64_t head_seq = 0;
 

@@ -86,6 +86,17 @@ static enum dk_err print_bytes(const struct dk_option *option, const void *field
     return dk_quantity_print(read_i64(field), dk_units_bytes, "", out);
 }
 
+static const char *set_share(const struct dk_option *option, const char *text, void *field)
+{
+    return set_quantity(option, text, dk_units_share, 10'000, field);
+}
+
+static enum dk_err print_share(const struct dk_option *option, const void *field, struct dk_buf *out)
+{
+    (void)option;
+    return dk_quantity_print(read_i64(field), dk_units_share, " ", out);
+}
+
 // --- text, path, url ------------------------------------------------------------------------------------------------
 
 // A text may be empty when its default is: then it means "not set".
@@ -373,6 +384,7 @@ static enum dk_err print_list(const struct dk_option *option, const void *field,
 KIND(integer, set_integer, print_integer)
 KIND(duration, set_duration, print_duration)
 KIND(bytes, set_bytes, print_bytes)
+KIND(share, set_share, print_share)
 KIND(text, set_text, print_text)
 KIND(path, set_path, print_text)
 KIND(profile, set_profile, print_text)
@@ -395,6 +407,7 @@ KIND(list, set_list, print_list)
 #define INTEGER(low, high)         NUMBER(integer, low, high, "")
 #define DURATION(low, high)        NUMBER(duration, low, high, "ns us ms s min h d; s when none is written")
 #define BYTES(low, high)           NUMBER(bytes, low, high, "B kB MB GB KiB MiB GiB")
+#define SHARE(low, high)           NUMBER(share, low, high, "% ppm; % when none is written")
 #define KEPT_AS(called, is, what)  .type = (called), .kind = &kind_##is, .allowed = (what), .unit = ""
 #define TEXT(most)                 KEPT_AS("text", text, "at most " most " bytes")
 #define PATH                       KEPT_AS("path", path, "absolute")
@@ -425,8 +438,10 @@ static const struct dk_option options[] = {
      .help = "parallel connections"},
     {"test", "duration", "duration", DURATION("1s", "60s"), .fallback = "10s", FIELD(duration_ns),
      .help = "length of the timed part of each direction"},
-    {"test", "stop", "stop", ONE_OF(stop, "time"), .fallback = "time", FIELD(stop),
-     .help = "when a direction ends: after its duration"},
+    {"test", "stop", "stop", ONE_OF(stop, "time, precise, verdict"), .fallback = "time", FIELD(stop),
+     .help = "when a direction ends: after its duration, or before"},
+    {"test", "precision", "precision", SHARE("0.1 %", "50 %"), .fallback = "2 %", FIELD(precision_ppm),
+     .help = "with stop = precise: half of the 95 % interval, of the rate"},
     {"test", "max_bytes", NULL, BYTES("1MB", "100GB"), .fallback = "15GB", FIELD(max_bytes),
      .help = "most data in each direction"},
     {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency"),

@@ -38,6 +38,7 @@ struct dk_settings {
     int64_t streams;
     int64_t duration_ns;
     enum dk_stop stop;
+    int64_t precision_ppm; // of stop PRECISE
     int64_t max_bytes; // per direction
     int64_t only;      // DK_ONLY_ bits
     enum dk_family family;
@@ -84,7 +85,7 @@ enum dk_err dk_settings_read_text(struct dk_settings *settings, const char *name
 struct dk_option {
     const char *section, *key;
     const char *argument; // long option of the command line without dashes, e.g. "duration"; NULL when there is none
-    const char *type;     // "integer", "duration", "bytes", "text", "url", "path", "one of", "list of"
+    const char *type;     // "integer", "duration", "bytes", "share", "text", "url", "path", "one of", "list of"
     const char *allowed;  // range or choices, for people: "1 to 32"
     const char *unit;     // the units to choose from; "" when there is none
     const char *fallback; // the default as it would be written in the file, without quotation marks

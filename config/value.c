@@ -22,6 +22,8 @@ const struct dk_unit dk_units_rate[] = {
     {"Gb/s", 1'000'000'000}, {"Mb/s", 1'000'000}, {"kb/s", 1000}, {"b/s", 1}, {NULL, 0},
 };
 
+const struct dk_unit dk_units_share[] = {{"%", 10'000}, {"ppm", 1}, {NULL, 0}};
+
 const char *dk_quantity_parse(const char *text, const struct dk_unit *units, int64_t bare, int64_t *out)
 {
     size_t digits = strspn(text, "0123456789.");

@@ -17,6 +17,7 @@ struct dk_unit {
 extern const struct dk_unit dk_units_duration[]; // d h min s ms us ns
 extern const struct dk_unit dk_units_bytes[];    // GiB GB MiB MB KiB kB B
 extern const struct dk_unit dk_units_rate[];     // Gb/s Mb/s kb/s b/s
+extern const struct dk_unit dk_units_share[];    // % ppm
 
 // Reads "10s", "1.5 s" or "40 Mb/s": a plain decimal number, at most one space, a unit of the list. A bare integer
 // counts in units of `bare`; 0 refuses it. The value must be a whole number of base units.

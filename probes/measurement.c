@@ -16,6 +16,21 @@ struct dk_latency *dk_measurement_latency(struct dk_measurement *measurement, en
     return &measurement->latency_idle;
 }
 
+struct dk_range dk_throughput_range(const struct dk_throughput *throughput)
+{
+    const struct dk_steadiness *steadiness = &throughput->steadiness;
+    int64_t levels[] = {steadiness->level_first_bps, steadiness->level_last_bps, throughput->rate_whole_bps};
+    struct dk_range range = {throughput->rate_low_bps, throughput->rate_high_bps};
+
+    for (size_t i = 0; steadiness->unsteady && i < sizeof levels / sizeof levels[0]; i++) {
+        if (levels[i] < range.low_bps)
+            range.low_bps = levels[i];
+        if (levels[i] > range.high_bps)
+            range.high_bps = levels[i];
+    }
+    return range;
+}
+
 void dk_measurement_free(struct dk_measurement *measurement)
 {
     free(measurement->download.series.bytes);

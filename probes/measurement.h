@@ -8,6 +8,7 @@
 
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +58,16 @@ struct dk_conditions {
     int64_t own_received_bytes, own_sent_bytes; // of them the test's own, at most
 };
 
+// Whether the line had one level (docs/methodology.md, "Steadiness").
+struct dk_steadiness {
+    bool unsteady;           // the steady part has no one level
+    bool changes;            // … because it has two; else its interval is too wide
+    int64_t level_first_bps; // before and after the clearest change of the steady part
+    int64_t level_last_bps;
+    int64_t burst_bps; // the rate of what is left out at the beginning when it was faster than the rest; 0: it was not
+    bool brief;        // so short, with so little moved, that all of it may have been a burst
+};
+
 // Download or upload. With a status other than OK only `reason` and what was seen (bytes, duration, series) count.
 struct dk_throughput {
     enum dk_status status;
@@ -68,6 +79,7 @@ struct dk_throughput {
     int64_t bytes;          // payload, all streams, from the common start to the earliest last sample
     int64_t duration_ns;    // from the common start to the earliest last sample
     int64_t ramp_up_ns;     // how much of the beginning rate_bps leaves out
+    struct dk_steadiness steadiness;
     int64_t streams;
     enum dk_stop stop;
     enum dk_path path;
@@ -120,6 +132,13 @@ enum dk_phase {
 
 // The latency of that phase, in `measurement`.
 struct dk_latency *dk_measurement_latency(struct dk_measurement *measurement, enum dk_phase phase);
+
+// The range that a threshold must not lie in for a finding about the steady rate: its 95 % interval; when the line was
+// unsteady, also both levels and the whole rate.
+struct dk_range {
+    int64_t low_bps, high_bps;
+};
+struct dk_range dk_throughput_range(const struct dk_throughput *throughput);
 
 // Frees the series and zeroes the measurement.
 void dk_measurement_free(struct dk_measurement *measurement);

@@ -17,6 +17,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { DK_THRESHOLDS_MAX = 16 };
+
+// What a rate will be compared with.
+struct dk_thresholds {
+    size_t count; // more than DK_THRESHOLDS_MAX: there are some that had no room
+    struct {
+        int64_t bps;
+        bool whole; // compared with rate_whole_bps, not with rate_bps
+    } at[DK_THRESHOLDS_MAX];
+};
+
 // What is to be measured, resolved from settings by the pipeline. Strings are borrowed and outlive the run.
 struct dk_plan {
     const char *url;         // of the reference server, as configured
@@ -30,6 +41,9 @@ struct dk_plan {
     int64_t streams;         // 1 … DK_STREAMS_MAX
     int64_t duration_ns;     // of one timed direction
     int64_t connect_timeout_ns; // for resolving, connecting, TLS and the first answer
+    enum dk_stop stop;       // TIME, PRECISE or VERDICT: what may end a direction before duration_ns
+    int64_t precision_ppm;   // PRECISE: half of the 95 % interval, of the rate
+    struct dk_thresholds download_thresholds, upload_thresholds; // VERDICT: what the rates will be compared with
     int64_t max_bytes;       // payload bound of one direction; reaching it ends the phase with stop = budget
     enum dk_method latency_method; // the one that was asked for; NONE: whichever works
     enum dk_phase phase;     // in which a latency probe runs: where its result goes

@@ -8,6 +8,7 @@
 static const int64_t series_bytes_max = INT64_C(1) << 53; // exact in a double
 static const int64_t series_ns_max = INT64_C(1000000000000000);
 static const int64_t smoothing_ns = 250 * DK_NS_PER_MS;
+static const double burst_explained = 0.8, level_explained = 0.5; // least share of the scatter
 
 // Half of a non-negative sum, rounded half up, without overflow in a + b.
 static int64_t middle(int64_t a, int64_t b)
@@ -180,16 +181,19 @@ static int64_t sum_of_rank(const struct dk_series *series, size_t width, size_t 
     return low;
 }
 
-int64_t dk_stats_ramp_up_intervals(const struct dk_series *series)
+// Intervals in 250 ms, at least one.
+static size_t smoothing_intervals(const struct dk_series *series)
 {
-    if (!is_series(series))
-        return 0;
+    return series->interval_ns >= smoothing_ns ? 1 : (size_t)(smoothing_ns / series->interval_ns);
+}
 
-    size_t count = series->count, half = count - count / 2, fifth = count / 5 + (count % 5 != 0);
-    size_t width = series->interval_ns >= smoothing_ns ? 1 : (size_t)(smoothing_ns / series->interval_ns);
+// The first interval at which TCP has found the rate of the line, at most half of all.
+static size_t settled_intervals(const struct dk_series *series)
+{
+    size_t count = series->count, half = count - count / 2, width = smoothing_intervals(series);
 
     if (width > count / 2) // too short to be smoothed: nothing can be told apart
-        return (int64_t)(count / 2);
+        return count / 2;
 
     size_t from = half > width - 1 ? half : width - 1, rank = count - from;
     int64_t median = middle(sum_of_rank(series, width, from, (rank + 1) / 2),
@@ -198,35 +202,161 @@ int64_t dk_stats_ramp_up_intervals(const struct dk_series *series)
 
     while (reached < count / 2 && 10 * sum(series, reached + 1 - width, reached + 1) < 9 * median)
         reached++;
+    return reached;
+}
 
-    size_t ramp_up = reached > fifth ? reached : fifth;
+// Where two levels describe the intervals from `from` on best.
+struct split {
+    size_t at;         // the first interval of the later level; 0: there is nothing to split
+    double explained;  // share of the scatter of the 250 ms sums that the two levels explain, 0 … 1
+    int64_t first_bytes, last_bytes; // moved before and from `at` on
+    size_t first_groups, last_groups;
+};
 
-    return (int64_t)(ramp_up < count / 2 ? ramp_up : count / 2);
+static struct split find_split(const struct dk_series *series, size_t from, size_t first_min, size_t last_min)
+{
+    size_t width = smoothing_intervals(series), groups = (series->count - from) / width;
+    struct split best = {0};
+    double squares = 0, most = -1;
+    int64_t total = 0, before = 0;
+
+    if (groups < first_min + last_min)
+        return best;
+    for (size_t g = 0; g < groups; g++) {
+        int64_t bytes = sum(series, from + g * width, from + (g + 1) * width);
+
+        total += bytes;
+        squares += (double)bytes * (double)bytes;
+    }
+
+    double around_mean = squares - (double)total * (double)total / (double)groups;
+
+    for (size_t g = 1; g <= groups - last_min; g++) {
+        before += sum(series, from + (g - 1) * width, from + g * width);
+        if (g < first_min)
+            continue;
+
+        // (mean before − mean after)^2 * g * (groups − g) / groups, the scatter between the two levels.
+        double difference = (double)before / (double)g - (double)(total - before) / (double)(groups - g);
+        double between = difference * difference * (double)g * (double)(groups - g) / (double)groups;
+
+        if (between > most) {
+            most = between;
+            best = (struct split){from + g * width, 0, before, total - before, g, groups - g};
+        }
+    }
+    // All sums the same, or as good as: rounding leaves no more than this.
+    best.explained = around_mean > squares * 1e-12 ? most / around_mean : 0;
+    return best;
+}
+
+int64_t dk_stats_ramp_up_intervals(const struct dk_series *series)
+{
+    if (!is_series(series))
+        return 0;
+
+    size_t count = series->count, fifth = count / 5 + (count % 5 != 0);
+    size_t settled = settled_intervals(series);
+    size_t ramp_up = settled > fifth ? settled : fifth;
+
+    if (ramp_up >= count / 2)
+        return (int64_t)(count / 2);
+
+    struct split split = find_split(series, ramp_up, 1, 2);
+    size_t width = smoothing_intervals(series);
+    // first_bytes / first_groups >= 1.1 * last_bytes / last_groups
+    bool falls = (double)split.first_bytes * (double)split.last_groups * 10 >=
+                 (double)split.last_bytes * (double)split.first_groups * 11;
+
+    // The step itself may lie in the group after the split.
+    if (split.at > 0 && split.explained >= burst_explained && falls && split.at + width <= count / 2)
+        ramp_up = split.at + width;
+    return (int64_t)ramp_up;
 }
 
 // Half the width of the 95 % interval of the mean rate over the last `steady` intervals, in bit/s.
 static double half_width_bps(const struct dk_series *series, size_t steady)
 {
-    // Student's t, 0.975 quantile, for 1 … 9 degrees of freedom.
-    static const double t_975[] = {12.706204736, 4.302652730, 3.182446305, 2.776445105, 2.570581836,
-                                   2.446911851,  2.364624252, 2.306004135, 2.262157163};
-    _Static_assert(sizeof t_975 / sizeof t_975[0] == DK_STATS_BATCHES_MAX - 1, "one quantile for each count");
-    size_t batches = steady / 2 < DK_STATS_BATCHES_MAX ? steady / 2 : DK_STATS_BATCHES_MAX;
-    size_t length = steady / batches, first = series->count - batches * length;
-    double rates[DK_STATS_BATCHES_MAX] = {0}, mean = 0, squares = 0;
+    // Student's t, 0.975 quantile, for 3 … 19 degrees of freedom.
+    static const double t_975[] = {3.182446305, 2.776445105, 2.570581836, 2.446911851, 2.364624252, 2.306004135,
+                                   2.262157163, 2.228138852, 2.200985160, 2.178812830, 2.160368656, 2.144786688,
+                                   2.131449546, 2.119905299, 2.109815578, 2.100922040, 2.093024054};
+    _Static_assert(sizeof t_975 / sizeof t_975[0] == DK_STATS_BATCHES_MAX - 3, "one quantile for each count");
+    size_t batches = steady < DK_STATS_BATCHES_MAX ? steady : DK_STATS_BATCHES_MAX;
+    size_t first = series->count - steady;
+    double rates[DK_STATS_BATCHES_MAX] = {0}, count = (double)batches, mean = 0, squares = 0, products = 0;
 
     for (size_t b = 0; b < batches; b++) {
-        double bytes = (double)sum(series, first + b * length, first + (b + 1) * length);
+        size_t from = first + b * steady / batches, to = first + (b + 1) * steady / batches;
 
-        rates[b] = bytes * 8e9 / ((double)length * (double)series->interval_ns);
-        mean += rates[b] / (double)batches;
+        rates[b] = (double)sum(series, from, to) * 8e9 / ((double)(to - from) * (double)series->interval_ns);
+        mean += rates[b];
     }
-    for (size_t b = 0; b < batches; b++)
+    mean /= count;
+    for (size_t b = 0; b < batches; b++) {
         squares += (rates[b] - mean) * (rates[b] - mean);
+        if (b > 0)
+            products += (rates[b] - mean) * (rates[b - 1] - mean);
+    }
+    if (squares <= 0)
+        return 0;
 
-    double deviation = sqrt(squares / (double)(batches - 1));
+    // The correlation of neighbours, with what so few batches make it come out too low (Kendall; a little more).
+    double correlation = products / squares;
 
-    return ceil(t_975[batches - 2] * deviation / sqrt((double)batches));
+    correlation += (1 + 4 * correlation) / count;
+    if (correlation > 0.9)
+        correlation = 0.9;
+
+    double inflation = correlation > 0 ? (1 + correlation) / (1 - correlation) : 1;
+    size_t freedom = (size_t)((count - 1) / inflation);
+
+    if (freedom < 3)
+        freedom = 3;
+    return ceil(t_975[freedom - 3] * sqrt(squares / (count - 1) / count * inflation));
+}
+
+// The rate of a mean of sums over 250 ms; what does not fit is the largest there is.
+static int64_t level_bps(const struct dk_series *series, int64_t bytes, size_t groups)
+{
+    int64_t rate = INT64_MAX;
+
+    (void)dk_stats_rate_bps(bytes, (int64_t)(groups * smoothing_intervals(series)) * series->interval_ns, &rate);
+    return rate;
+}
+
+static bool is_brief(const struct dk_throughput *of, int64_t times)
+{
+    return of->duration_ns < times * DK_STATS_BRIEF_NS && of->bytes < times * DK_STATS_BRIEF_BYTES;
+}
+
+// Fills the steadiness from the series and the rates.
+static void judge_steadiness(const struct dk_series *series, size_t ramp_up, struct dk_throughput *out)
+{
+    size_t steady = series->count - ramp_up, width = smoothing_intervals(series), eighth = steady / width / 8;
+    size_t least = eighth > 1 ? eighth : 1;
+    // Groups up to the very end: what has just changed must be seen.
+    struct split split = find_split(series, ramp_up + steady % width, least, least);
+    int64_t rate = out->rate_bps, half = out->rate_high_bps - rate, before = 0;
+    struct dk_steadiness *to = &out->steadiness;
+
+    to->level_first_bps = to->level_last_bps = rate;
+    if (split.at > 0) {
+        to->level_first_bps = level_bps(series, split.first_bytes, split.first_groups);
+        to->level_last_bps = level_bps(series, split.last_bytes, split.last_groups);
+    }
+
+    int64_t change = to->level_first_bps > to->level_last_bps ? to->level_first_bps - to->level_last_bps
+                                                              : to->level_last_bps - to->level_first_bps;
+
+    to->changes = split.explained >= level_explained && change >= rate / 20;
+    to->unsteady = to->changes || half > rate / 10 || rate == 0;
+    // What changes may be a burst that is just ending: only more time tells.
+    to->brief = is_brief(out, to->unsteady ? 2 : 1);
+    to->burst_bps = 0;
+    if (ramp_up > 0 && dk_stats_rate_bps(sum(series, 0, ramp_up), out->ramp_up_ns, &before) &&
+        before > out->rate_high_bps && before - rate >= rate / 20)
+        to->burst_bps = before;
 }
 
 bool dk_stats_rates(const struct dk_series *series, int64_t ramp_up_intervals, struct dk_throughput *out)
@@ -244,6 +374,7 @@ bool dk_stats_rates(const struct dk_series *series, int64_t ramp_up_intervals, s
     out->duration_ns = duration_ns;
     out->ramp_up_ns = ramp_up_intervals * series->interval_ns;
     out->rate_whole_bps = whole;
+    out->steadiness.brief = is_brief(out, 1);
     if (steady < DK_STATS_STEADY_MIN_INTERVALS ||
         !dk_stats_rate_bps(sum(series, ramp_up, series->count), (int64_t)steady * series->interval_ns, &rate))
         return false;
@@ -254,5 +385,6 @@ bool dk_stats_rates(const struct dk_series *series, int64_t ramp_up_intervals, s
     out->rate_bps = rate;
     out->rate_low_bps = half > rate ? 0 : rate - half;
     out->rate_high_bps = half > INT64_MAX - rate ? INT64_MAX : rate + half;
+    judge_steadiness(series, ramp_up, out);
     return true;
 }

@@ -14,9 +14,12 @@
 enum {
     // Fewer steady intervals than this give no rate: dk_stats_rates() says false.
     DK_STATS_STEADY_MIN_INTERVALS = 8,
-    // Batches of the batch-means interval, when there are enough intervals for two in each.
-    DK_STATS_BATCHES_MAX = 10,
+    // Batches of the interval of a rate, when there are as many intervals.
+    DK_STATS_BATCHES_MAX = 20,
 };
+// A test that is shorter and moves less may be nothing but a burst; an unsteady one, with twice as much.
+#define DK_STATS_BRIEF_NS    INT64_C(2500000000)
+#define DK_STATS_BRIEF_BYTES INT64_C(30000000)
 
 // The p-quantile for p = permille / 1000 as RFC 2330 section 11.3 defines percentiles: the smallest value x
 // such that at least the share p of the values is <= x (nearest rank): sorted[ceil(p * count)], counted from
@@ -42,22 +45,29 @@ void dk_stats_send_late(int64_t *late_ns, size_t count, struct dk_latency *out);
 // bytes < 0, duration_ns <= 0 or the result does not fit.
 bool dk_stats_rate_bps(int64_t bytes, int64_t duration_ns, int64_t *out);
 
-// The number of intervals at the start that the steady rate leaves out. With n intervals, T(i) the bytes of
-// all streams in interval i, w = max(1, floor(250 ms / interval)), S(i) = T(i−w+1) + … + T(i) for i >= w−1,
-// and M the median (as above) of S(i) over i >= max(w−1, ceil(n / 2)):
-//   k = the first i >= w−1 with 10 * S(i) >= 9 * M;   result = min(floor(n / 2), max(ceil(n / 5), k));
-// floor(n / 2) when w is more than that.
-// 0 for an empty series or one that dk_stats_rates() refuses.
+// The number of intervals at the start that the steady rate leaves out. With n intervals, T(i) the bytes of all
+// streams in interval i, w = max(1, floor(250 ms / interval)), S(i) = T(i−w+1) + … + T(i) for i >= w−1, and M the
+// median (as above) of S(i) over i >= max(w−1, ceil(n / 2)):
+//   k = the first i >= w−1 with 10 * S(i) >= 9 * M;   r0 = min(floor(n / 2), max(ceil(n / 5), k)),
+// floor(n / 2) when w is more than that. A burst that goes on after r0 is left out too: from r0 on the series is cut
+// into groups of w intervals (a rest at the end counts in none), and split into two levels where they explain most of
+// the groups' scatter, at least one group and then at least two. It is a burst when they explain at least 0.8 of it,
+// the first level is at least 1.1 times the second, and the split + w is no more than floor(n / 2); the result is
+// then the split + w.
+// 0 for a series that dk_stats_rates() refuses.
 int64_t dk_stats_ramp_up_intervals(const struct dk_series *series);
 
-// Fills bytes, duration_ns, ramp_up_ns, rate_whole_bps, rate_bps, rate_low_bps and rate_high_bps of *out from
-// the series and touches nothing else. With r = ramp_up_intervals (0 … count) and m = count − r steady
-// intervals:
+// Fills bytes, duration_ns, ramp_up_ns, rate_whole_bps, rate_bps, rate_low_bps, rate_high_bps and steadiness of *out
+// from the series and touches nothing else. With r = ramp_up_intervals (0 … count) and m = count − r steady intervals:
 //   rate_whole_bps = bits of all intervals / time of all; rate_bps = bits of the last m / time of the last m;
-//   interval (95 %, non-overlapping batch means): b = min(10, floor(m / 2)) batches of l = floor(m / b)
-//   intervals, the last b * l of the series; s = the standard deviation (divisor b − 1) of the b rates;
-//   rate_low, rate_high = rate_bps −/+ ceil(t(0.975, b−1) * s / sqrt(b)), low at least 0.
-// False when m < DK_STATS_STEADY_MIN_INTERVALS: then rate_bps, rate_low_bps and rate_high_bps are untouched.
+//   interval (95 %): batch means with the correlation of neighbouring batches. b = min(20, m) batches, batch j the
+//   intervals r + floor(j m / b) … r + floor((j + 1) m / b) − 1; q = the sum of the squares of their rates' deviations,
+//   p = the sum of the products of neighbours' deviations; c = min(0.9, p/q + (1 + 4 p/q) / b);
+//   f = max(1, (1 + c) / (1 − c)); rate_low, rate_high = rate_bps −/+ ceil(t * sqrt(q / (b − 1) / b * f)), low at least
+//   0, t = Student's t (0.975) with max(3, floor((b − 1) / f)) degrees of freedom.
+//   steadiness: docs/methodology.md.
+// False when m < DK_STATS_STEADY_MIN_INTERVALS: then the rate, its interval and the steadiness, but for `brief`, are
+// untouched.
 // Also false, with *out untouched, when the series cannot be one: nothing in it, a negative value, more than
 // 2^53 bytes or 10^15 ns in all.
 bool dk_stats_rates(const struct dk_series *series, int64_t ramp_up_intervals, struct dk_throughput *out);

@@ -16,6 +16,7 @@ struct figure {
     enum dk_status status;
     const char *reason;
     int64_t value, low, high;
+    const struct dk_throughput *throughput; // of a rate; else NULL
 };
 
 static int64_t subtract_to_zero(int64_t from, int64_t amount)
@@ -34,8 +35,7 @@ static int64_t add_to_max(int64_t a, int64_t b)
 
 static struct figure steady_rate(const struct dk_throughput *from)
 {
-    return (struct figure){from->status, from->reason, from->rate_bps, from->rate_low_bps,
-                           from->rate_high_bps};
+    return (struct figure){from->status, from->reason, from->rate_bps, from->rate_low_bps, from->rate_high_bps, from};
 }
 
 // The whole rate has no samples of its own to take an interval from: it is one number a run. What makes it
@@ -47,7 +47,7 @@ static struct figure whole_rate(const struct dk_throughput *from)
 
     return (struct figure){from->status, from->reason, whole,
                            subtract_to_zero(whole, subtract_to_zero(from->rate_bps, from->rate_low_bps)),
-                           add_to_max(whole, subtract_to_zero(from->rate_high_bps, from->rate_bps))};
+                           add_to_max(whole, subtract_to_zero(from->rate_high_bps, from->rate_bps)), from};
 }
 
 // The median's exact 95 % interval lies between two order statistics; from six samples on, smallest and 95th
@@ -55,10 +55,10 @@ static struct figure whole_rate(const struct dk_throughput *from)
 static struct figure median_rtt(const struct dk_latency *from)
 {
     struct figure figure = {from->status, from->reason, from->rtt_median_ns, from->rtt_min_ns,
-                            from->rtt_p95_ns};
+                            from->rtt_p95_ns, NULL};
 
     if (from->status == DK_STATUS_OK && from->received < MEDIAN_SAMPLES_MIN)
-        figure = (struct figure){DK_STATUS_FAILED, "fewer than 6 answers: too few to judge", 0, 0, 0};
+        figure = (struct figure){DK_STATUS_FAILED, "fewer than 6 answers: too few to judge", 0, 0, 0, NULL};
     return figure;
 }
 
@@ -120,7 +120,9 @@ static enum spoils what_spoils(enum dk_flag_code code, const char **words)
         return SPOILS_ALL;
     case DK_FLAG_CLOCK_UNSYNCHRONISED:
     case DK_FLAG_LOOPBACK:
-    case DK_FLAG_UNSTEADY:
+    case DK_FLAG_UNSTEADY: // its effect comes from the figures (doubt)
+    case DK_FLAG_BURST:
+    case DK_FLAG_BRIEF:
         break;
     }
     return SPOILS_NOTHING;
@@ -191,6 +193,32 @@ static void compare(struct dk_check *check, const struct dk_validity *validity)
     }
 }
 
+// Takes a finding back that the line's steadiness does not bear out. A finding that rests on a high rate (it passes at
+// least, it fails at most) needs more: a burst makes a line look better than it is.
+static void doubt(struct dk_check *check, const struct dk_throughput *throughput)
+{
+    const struct dk_steadiness *steadiness = &throughput->steadiness;
+    struct dk_range range = dk_throughput_range(throughput);
+    int64_t threshold = check->rule.threshold;
+    bool high = (check->outcome == DK_OUTCOME_PASS) == (check->rule.op == DK_OP_AT_LEAST);
+    char low_text[DK_AMOUNT_SIZE], high_text[DK_AMOUNT_SIZE];
+
+    if (check->outcome != DK_OUTCOME_PASS && check->outcome != DK_OUTCOME_FAIL)
+        return;
+    if (high && steadiness->brief) {
+        check->outcome = DK_OUTCOME_INCONCLUSIVE;
+        explain(check, "so short a test may have seen nothing but a burst");
+    } else if (steadiness->unsteady && range.low_bps < threshold && range.high_bps >= threshold) {
+        check->outcome = DK_OUTCOME_INCONCLUSIVE;
+        dk_check_amount(check, range.low_bps, low_text);
+        dk_check_amount(check, range.high_bps, high_text);
+        explain(check, "the line was unsteady: anything from %s to %s", low_text, high_text);
+    } else if (high && steadiness->burst_bps > 0 && range.low_bps < threshold) {
+        check->outcome = DK_OUTCOME_INCONCLUSIVE;
+        explain(check, "only a burst at the beginning brings it there");
+    }
+}
+
 static void judge_rule(struct dk_check *check, const struct dk_measurement *measurement,
                        const struct dk_validity *validity)
 {
@@ -211,6 +239,8 @@ static void judge_rule(struct dk_check *check, const struct dk_measurement *meas
     check->low = figure.low;
     check->high = figure.high;
     compare(check, validity);
+    if (figure.throughput != NULL)
+        doubt(check, figure.throughput);
 }
 
 // The strongest finding stands for the whole.

@@ -9,7 +9,6 @@
 
 // The limits of docs/methodology.md, "Conditions".
 enum {
-    UNSTEADY_PERCENT = 10, // half-width of the interval, of the rate
     LATE_PERCENT = 10,     // of the looks
     IDLE_PERCENT = 10,     // of the time, nothing to send
     CPU_PERCENT = 90,      // of one processor
@@ -40,17 +39,28 @@ __attribute__((format(printf, 4, 5))) static void flag(struct dk_validity *valid
     validity->state = DK_VALIDITY_SUSPECT;
 }
 
-static void flag_unsteady(struct dk_validity *validity, enum dk_flag_figure figure, const struct dk_throughput *rate)
+static void flag_steadiness(struct dk_validity *validity, enum dk_flag_figure figure, const struct dk_throughput *rate)
 {
-    int64_t half = (rate->rate_high_bps - rate->rate_low_bps) / 2;
+    const struct dk_steadiness *steadiness = &rate->steadiness;
+    const char *direction = dk_flag_figure_text(figure);
+    char first[DK_AMOUNT_SIZE], last[DK_AMOUNT_SIZE];
 
-    if (half / UNSTEADY_PERCENT <= rate->rate_bps / 100)
-        return;
-
-    int64_t percent = rate->rate_bps >= 100 ? half / (rate->rate_bps / 100) : 100;
-
-    flag(validity, DK_FLAG_UNSTEADY, figure, "%s: the 95 %% interval is about %" PRId64 " %% of the rate to each side",
-         dk_flag_figure_text(figure), percent);
+    if (steadiness->unsteady && steadiness->changes) {
+        dk_rate_amount(steadiness->level_first_bps, first);
+        dk_rate_amount(steadiness->level_last_bps, last);
+        flag(validity, DK_FLAG_UNSTEADY, figure, "%s: %s, then %s", direction, first, last);
+    } else if (steadiness->unsteady) {
+        dk_rate_amount(rate->rate_low_bps, first);
+        dk_rate_amount(rate->rate_high_bps, last);
+        flag(validity, DK_FLAG_UNSTEADY, figure, "%s: anything from %s to %s", direction, first, last);
+    }
+    if (steadiness->burst_bps > 0) {
+        dk_rate_amount(steadiness->burst_bps, first);
+        flag(validity, DK_FLAG_BURST, figure, "%s: it began at %s, which the line did not hold; that is left out",
+             direction, first);
+    }
+    if (steadiness->brief)
+        flag(validity, DK_FLAG_BRIEF, figure, "%s: so short that all of it may have been a burst", direction);
 }
 
 static int64_t percent_of(int64_t part, int64_t whole)
@@ -183,7 +193,7 @@ static void flag_rate(struct dk_validity *validity, enum dk_flag_figure figure, 
 {
     if (rate->status != DK_STATUS_OK)
         return;
-    flag_unsteady(validity, figure, rate);
+    flag_steadiness(validity, figure, rate);
     if (rate->conditions.duration_ns <= 0)
         return;
     flag_host_limited(validity, figure, rate);

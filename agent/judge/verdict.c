@@ -32,6 +32,11 @@ bool dk_check_in_ns(const struct dk_check *check)
     return check->rule.indicator == DK_INDICATOR_LATENCY_IDLE_MEDIAN;
 }
 
+void dk_rate_amount(int64_t rate_bps, char out[static DK_AMOUNT_SIZE])
+{
+    snprintf(out, DK_AMOUNT_SIZE, "%" PRId64 ".%02" PRId64 " Mb/s", rate_bps / 1000000, rate_bps / 10000 % 100);
+}
+
 void dk_check_amount(const struct dk_check *check, int64_t amount, char out[static DK_AMOUNT_SIZE])
 {
     // 1 Mb/s = 10^6 bit/s and 1 ms = 10^6 ns: one division serves both.

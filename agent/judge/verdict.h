@@ -22,7 +22,9 @@ enum { DK_FLAGS_MAX = 16, DK_FLAG_DETAIL_SIZE = 200 };
     X(SERVER_LIMITED, "server_limited")                                                                      \
     X(CROSS_TRAFFIC, "cross_traffic")                                                                        \
     X(LINK_CHANGED, "link_changed")                                                                          \
-    X(TECHNOLOGY_CHANGED, "technology_changed")
+    X(TECHNOLOGY_CHANGED, "technology_changed")                                                              \
+    X(BURST, "burst")                                                                                        \
+    X(BRIEF, "brief")
 
 enum dk_flag_code {
 #define X(name, text) DK_FLAG_##name,
@@ -93,6 +95,9 @@ const char *dk_flag_figure_text(enum dk_flag_figure figure);
 bool dk_check_in_ns(const struct dk_check *check);
 
 enum { DK_AMOUNT_SIZE = 40 };
+
+// Writes a rate (>= 0) for people: "39.99 Mb/s". Two decimals, rounded down.
+void dk_rate_amount(int64_t rate_bps, char out[static DK_AMOUNT_SIZE]);
 
 // Writes an amount of the check's unit (>= 0) for people: "39.99 Mb/s", "50.01 ms". Two decimals, rounded away from
 // the passing side, so that 39.999 never reads as the 40.00 it missed.

@@ -296,9 +296,13 @@ static const char *flag_words(enum dk_flag_code code)
         return _("the link changed during the run: the figures are not of one line");
     case DK_FLAG_TECHNOLOGY_CHANGED:
         return _("the technology changed during the run: the figures are not of one technology");
+    case DK_FLAG_BURST:
+        return _("the line began faster than it went on: the beginning is left out of the rate");
+    case DK_FLAG_BRIEF:
+        return _("the test was too short to tell a burst from the line");
     case DK_FLAG_UNSTEADY:
     default:
-        return _("the rate was unsteady: the interval reaches more than a tenth of it to each side");
+        return _("the rate was unsteady: it has no one level that the figure could stand for");
     }
 }
 

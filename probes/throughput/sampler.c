@@ -62,6 +62,22 @@ void dk_sampler_look(struct dk_sampler *sampler, struct dk_mono now, const int64
     sampler->last = now;
 }
 
+enum dk_err dk_sampler_total(const struct dk_sampler *sampler, struct dk_series *out)
+{
+    int64_t *bytes = calloc(sampler->count + 1, sizeof *bytes);
+
+    if (bytes == NULL)
+        return DK_ERR_MEMORY;
+    for (size_t s = 0; s < sampler->streams; s++)
+        for (size_t k = 0; k < sampler->count; k++) {
+            const int64_t *at_end = &sampler->at_grid[s * sampler->count_max + k];
+
+            bytes[k] += k == 0 ? at_end[0] : at_end[0] - at_end[-1];
+        }
+    *out = (struct dk_series){sampler->interval_ns, 1, sampler->count, bytes};
+    return DK_OK;
+}
+
 enum dk_err dk_sampler_series(const struct dk_sampler *sampler, struct dk_series *out)
 {
     int64_t *bytes = calloc(sampler->streams * sampler->count + 1, sizeof *bytes);

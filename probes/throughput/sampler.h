@@ -33,5 +33,8 @@ void dk_sampler_start(struct dk_sampler *sampler, struct dk_mono start);
 // back (it cannot) is taken as unchanged.
 void dk_sampler_look(struct dk_sampler *sampler, struct dk_mono now, const int64_t bytes[]);
 
+// The complete intervals of all streams together as a series of one, owned by the caller. Errors: MEMORY.
+enum dk_err dk_sampler_total(const struct dk_sampler *sampler, struct dk_series *out);
+
 // The complete intervals as a series, owned by the caller (free series->bytes). Errors: MEMORY.
 enum dk_err dk_sampler_series(const struct dk_sampler *sampler, struct dk_series *out);

@@ -7,6 +7,7 @@
 #include "probes/throughput/feed.h"
 #include "probes/throughput/flow.h"
 #include "probes/throughput/sampler.h"
+#include "probes/throughput/stop.h"
 #include "probes/transfer.h"
 
 #include <errno.h>
@@ -432,6 +433,23 @@ static int64_t recent_rate_bps(const struct dk_sampler *sampler, size_t stream)
     return bytes * 8 * 1000 / ((int64_t)recent * (sampler->interval_ns / DK_NS_PER_MS));
 }
 
+// Whether what was seen so far is enough. Without memory for the sum the test goes on.
+static bool may_stop(const struct dk_probe_run *run, enum dk_stop *out)
+{
+    const struct dk_plan *plan = run->plan;
+    const struct dk_stop_rule rule = {plan->stop, plan->duration_ns, plan->precision_ppm,
+                                      run->upload ? &plan->upload_thresholds : &plan->download_thresholds};
+    struct dk_series total;
+
+    if (plan->stop == DK_STOP_TIME || dk_sampler_total(&run->sampler, &total) != DK_OK)
+        return false;
+
+    bool stops = dk_stop_now(&total, &rule, out);
+
+    free(total.bytes);
+    return stops;
+}
+
 static void look(void *argument, struct dk_mono now)
 {
     struct dk_probe_run *run = argument;
@@ -463,6 +481,12 @@ static void look(void *argument, struct dk_mono now)
     }
     if (total_bytes >= run->plan->max_bytes) {
         finish(run, DK_STOP_BUDGET);
+        return;
+    }
+    enum dk_stop early;
+
+    if (may_stop(run, &early)) {
+        finish(run, early);
         return;
     }
     while (run->next_look.ns <= now.ns)

@@ -87,7 +87,9 @@ static const struct {
     {"[test]\ntechnology = unknown\n", {"none of the choices"}},
     {"[test]\ntechnology = 4g, 5g\n", {"none of the choices"}},
     {"[test]\ntechnology = g\n", {"none of the choices"}},
-    {"[test]\nstop = verdict\n", {"\"verdict\"", "allowed: time"}},
+    {"[test]\nstop = budget\n", {"\"budget\"", "allowed: time, precise, verdict"}},
+    {"[test]\nprecision = 2 Mb/s\n", {"unit", "% ppm"}},
+    {"[test]\nprecision = 0.09 %\n", {"out of range", "0.1 % to 50 %"}},
     {"[test]\nonly =\n", {"download, upload, latency"}},
     {"[test]\nonly = download,\n", {"commas"}},
     {"[test]\nonly = download,dns\n", {"commas"}},
@@ -270,7 +272,9 @@ static void arguments_are_as_strict(void)
     } cases[] = {
         {"streams", "8", NULL},        {"streams", "010", "1 to 32"},     {"streams", "", "1 to 32"},
         {"duration", "5", NULL},       {"duration", "1.5s", NULL},        {"duration", "61", "1s to 60s"},
-        {"stop", "time", NULL},        {"stop", "precise", "allowed: time"}, {"family", "ipv6", NULL},
+        {"stop", "time", NULL},        {"stop", "verdict", NULL},         {"stop", "budget", "allowed: time"},
+        {"family", "ipv6", NULL},
+        {"precision", "0.5 %", NULL},  {"precision", "51", "50 %"},
         {"family", "6", "ipv6"},       {"only", "upload", NULL},          {"server", "10.0.0.1:8080", NULL},
         {"server", "a b", "http"},     {"note", "\"quoted\"", "double"},  {"note", "\x1b[2J", "clean text"},
         {"note", "a # b ; \\", NULL},  {"collector", "x", "http[s]://"},    {"site", "66-0042", NULL},
@@ -371,6 +375,7 @@ static void write_random_value(const struct dk_option *o, char *out, size_t size
         {"connect_timeout", "1s", "1000000001ns"}, {"duration", "60", "1min"},       {"interval", "5ms", "6.5ms"},
         {"timeout", "1s", "9999999999ns"},         {"max_bytes", "1MB", "1000001B"}, {"max_age", "1d", "36500d"},
         {"streams", "1", "32"},                    {"count", "1", "1000"},           {"batch", "1", "100"},
+        {"precision", "0.1 %", "2500 ppm"},
     };
 
     if (strcmp(o->type, "url") == 0)
