@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the built `dokiem` in a state folder of its own, for the tests of this folder."""
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+import threading
+import time
 
 import jsonschema
 
@@ -43,8 +46,27 @@ class Agent:
         return [self.program, verb, "--state", self.state, *arguments]
 
     def run(self, verb, *arguments, timeout=60, **options):
-        return subprocess.run(self.command(verb, *arguments), capture_output=True, text=True, timeout=timeout,
-                              env=ENVIRONMENT, stdin=subprocess.DEVNULL, **options)
+        process = self.start(verb, *arguments, **options)
+        watch = threading.Thread(target=self._watch, args=(process,))
+        watch.start()
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        finally:
+            watch.join()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def _watch(self, process):
+        """The most memory the process was seen to have: rusage would count what it was forked from."""
+        self.peak_kb = 0
+        while process.poll() is None:
+            with contextlib.suppress(OSError, IndexError, ValueError), \
+                    open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+                self.peak_kb = max(self.peak_kb, int(status.read().split("VmHWM:")[1].split()[0]))
+            time.sleep(0.005)
 
     def start(self, verb, *arguments, **options):
         return subprocess.Popen(self.command(verb, *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dokiem wire` against tshark, on captures of curl and iperf3 over emulated links. test_wire.py DOKIEM EMULATOR
+
+Duplicate ACKs, bytes and handshakes are what tshark says. Packets sent again, packets out of order and round trips are
+what tshark says but for differences that tshark.py explains one by one; the tables printed have both.
+"""
+import contextlib
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import netlab
+import tshark
+
+DOKIEM = ""
+BASE = {"rate_bps": 20_000_000, "delay_us": 8000}
+MSS = 1448
+MARK = b"dokiem: the end of this capture"
+
+
+def send_mark(node, path):
+    """Sends a datagram and waits until the capture has it: then it has all that came before."""
+    end = time.monotonic() + 20
+    send = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(%r, ('10.77.3.1', 9))" % MARK
+    node.run(sys.executable, "-c", send)
+    while True:
+        with open(path, "rb") as file:
+            if MARK in file.read():
+                return
+        if time.monotonic() > end:
+            raise RuntimeError("tcpdump does not write what it captures")
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def capture(node, path, interface="wan0"):
+    """tcpdump on a node, of headers only. The body runs when it listens."""
+    process = node.start("tcpdump", "-i", interface, "-n", "-s", "128", "-B", "16384", "-U", "--immediate-mode", "-Z",
+                         "root", "-w", path, "tcp or udp port 9", stderr=subprocess.PIPE, text=True)
+    try:
+        said = process.stderr.readline()
+        while said and "listening on" not in said:
+            said = process.stderr.readline()
+        if not said:
+            raise RuntimeError("tcpdump does not start")
+        yield
+        send_mark(node, path)
+    finally:
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=20)[1]
+    dropped = re.search(r"(\d+) packets? dropped by kernel", said)
+    if dropped is None or dropped.group(1) != "0":
+        raise RuntimeError("tcpdump lost packets: " + said)
+
+
+def wire(path, *extra, check=True):
+    done = netlab.run(DOKIEM, "wire", path, "--format", "json", *extra, check=check)
+    return json.loads(done.stdout) if check else done
+
+
+def quantile(values, permille):
+    return sorted(values)[max(1, math.ceil(len(values) * permille / 1000)) - 1]
+
+
+def median(values):
+    values = sorted(values)
+    a, b = values[(len(values) - 1) // 2], values[len(values) // 2]
+    return (a + b + 1) // 2
+
+
+class Wire(unittest.TestCase):
+    def setUp(self):
+        self.folder = self.enterContext(tempfile.TemporaryDirectory(prefix="dokiem-wire-"))
+
+    def same_round_trips(self, values, left_out, said, name):
+        self.assertEqual(said["count"], len(values), name)
+        if left_out is not None:
+            self.assertEqual(said["left_out"], left_out, name)
+        if values:
+            self.assertEqual([said[f"rtt_{q}_ns"] for q in ("min", "median", "p95", "max")],
+                             [min(values), median(values), quantile(values, 950), max(values)], name)
+
+    def same_direction(self, name, model, said):
+        for key in ("packets", "ip_bytes", "payload_bytes", "retransmissions", "retransmitted_bytes", "out_of_order"):
+            self.assertEqual(said[key], model.counts[key], f"{name}: {key}")
+        self.assertEqual(said["duplicate_acks"], model.tshark["duplicate_acks"], name)
+        reasons = model.reasons
+        self.assertEqual(reasons["unexplained"], 0, name)
+        # What is left when the differences are explained is equal.
+        change = reasons["seen"] + reasons["too_late"] - reasons["too_soon"]
+        self.assertEqual(said["retransmissions"], model.tshark["retransmissions"] + change, name)
+        self.assertEqual(said["out_of_order"], model.tshark["out_of_order"] - change, name)
+        self.assertEqual(said["rtt_ack"]["count"] + said["rtt_ack"]["left_out"], model.tshark["rtts"], name)
+        self.same_round_trips(model.rtt_ack, model.left_out, said["rtt_ack"], name + ": rtt_ack")
+        self.same_round_trips(model.rtt_timestamp, None, said["rtt_timestamp"], name + ": rtt_timestamp")
+
+    def compare(self, what, path):
+        """Every flow of the capture, both directions. The sums over all flows and why they differ."""
+        said = wire(path)
+        packets = tshark.read(path)
+        models = tshark.flows(packets)
+        self.assertEqual(len(said["flows"]), len(models), what)
+        self.assertEqual(said["totals"]["kinds"]["tcp"], len(packets))
+        self.assertEqual(said["totals"]["frames"], sum(said["totals"]["kinds"].values()))
+        total, reasons = {"retransmissions": 0, "out_of_order": 0, "duplicate_acks": 0}, {}
+        for number, (flow, model) in enumerate(zip(said["flows"], models)):
+            for end in ("client", "server"):
+                direction = model.directions[(flow[end]["address"], flow[end]["port"])]
+                self.same_direction(f"{what}, flow {number}, {end}", direction, flow[end])
+                for key in total:
+                    total[key] += direction.tshark[key]
+                for key, count in direction.reasons.items():
+                    reasons[key] = reasons.get(key, 0) + count
+            if "handshake_ns" in flow:
+                self.assertEqual(flow["handshake_ns"], model.initial_rtt, what)
+        print(f"    {what}: {len(packets)} packets; " + ", ".join(
+            f"{key} {said['totals'][key]} (tshark {count})" for key, count in total.items()) +
+            (f"; why: {reasons}" if reasons else ""), flush=True)
+        return said
+
+    @staticmethod
+    def sent_again(node):
+        """Segments that the kernel of this node sent again, by its own count."""
+        lines = [line.split() for line in node.run("cat", "/proc/self/net/snmp").stdout.splitlines()]
+        names, values = (line for line in lines if line[0] == "Tcp:")
+        return int(values[names.index("RetransSegs")])
+
+    def both_ends(self, what, link, *extra):
+        """An iperf3 test seen from both ends. The sender's end must know how often its kernel sent something again."""
+        paths = {end: f"{self.folder}/{end}.pcap" for end in ("agent", "server")}
+        with netlab.EmulatedLab(link, link, seed=7) as lab:
+            with netlab.Service(lab.server, ["iperf3", "-s", "-1"], tcp=(5201,)), \
+                    capture(lab.agent, paths["agent"]), capture(lab.server, paths["server"]):
+                lab.agent.run("iperf3", "-c", netlab.SERVER, "-t", "2", "-P", "2", *extra)
+            kernels = self.sent_again(lab.server if "-R" in extra else lab.agent)
+        agent, server = (self.compare(f"{what}, {end}", path) for end, path in paths.items())
+        sender, receiver = (server, agent) if "-R" in extra else (agent, server)
+        segments = sender["totals"]["retransmitted_bytes"] / MSS
+        print(f"      at the sender {segments:.1f} segments sent again, {kernels} by its kernel's count")
+        self.assertLess(abs(segments - kernels), 2)
+        return sender["totals"], receiver["totals"]
+
+    def test_loss(self):
+        for name, extra in (("upload", ()), ("download", ("-R",))):
+            sender, receiver = self.both_ends(f"loss, {name}", {**BASE, "loss_ppm": 10_000}, *extra)
+            self.assertGreater(sender["retransmissions"], 0)
+            # Of what was lost on its way this end sees the second time only, as what fills a gap.
+            self.assertGreater(receiver["retransmissions"], 0)
+
+    def test_ipv6_and_any(self):
+        with netlab.EmulatedLab({**BASE, "loss_ppm": 5000}, BASE, seed=8) as lab:
+            path = f"{self.folder}/any.pcap"
+            with netlab.Service(lab.server, ["iperf3", "-s", "-1"], tcp=(5201,)), \
+                    capture(lab.agent, path, "any"):
+                lab.agent.run("iperf3", "-t", "1", "-R", "-c", netlab.SERVER6)
+        self.assertIn(self.compare("any, IPv6, download", path)["capture"]["link"], ("LINUX_SLL", "LINUX_SLL2"))
+
+    def test_order_and_duplicates(self):
+        for name, extra in (("upload", ()), ("download", ("-R",))):
+            link = {**BASE, "reorder_ppm": 10_000, "reorder_us": 2000}
+            sender, receiver = self.both_ends(f"order, {name}", link, *extra)
+            self.assertEqual(sender["out_of_order"], 0)
+            self.assertGreater(receiver["out_of_order"], receiver["retransmissions"])
+        sender, receiver = self.both_ends("twice, download", {**BASE, "duplicate_ppm": 10_000}, "-R")
+        self.assertGreater(receiver["retransmissions"], sender["retransmissions"])
+
+    def download(self, lab, files, path, megabytes=1):
+        """A download and an upload with curl, HTTP and HTTPS, captured on the agent."""
+        with netlab.start_nginx(lab.server, files), capture(lab.agent, path):
+            for url in (f"http://{netlab.SERVER}:{netlab.HTTP_PORT}", f"https://{netlab.SERVER}:{netlab.HTTPS_PORT}"):
+                lab.agent.run("curl", "-sS", "--cacert", f"{files}/ca.pem", "-o", "/dev/null",
+                              f"{url}/garbage?ckSize={megabytes}")
+                lab.agent.run("curl", "-sS", "--cacert", f"{files}/ca.pem", "-o", "/dev/null", "-T",
+                              f"{netlab.ROOT}/LICENSE", "-X", "POST", f"{url}/empty")
+
+    def test_curl_and_other_forms_of_the_same_capture(self):
+        path = f"{self.folder}/curl.pcap"
+        with netlab.nginx_files() as files, netlab.EmulatedLab(BASE, BASE) as lab:
+            self.download(lab, files, path, 1)
+        said = self.compare("curl", path)
+        self.assertEqual(len(said["flows"]), 4)
+        for flow in said["flows"]:
+            # 8 ms each way, and what the link and the server take.
+            self.assertGreater(flow["syn_ns"], 16_000_000)
+            self.assertLess(flow["syn_ns"], 40_000_000)
+        ours = wire(path, "--server", netlab.SERVER)["totals"]
+        self.assertEqual(ours["server_bytes"] + ours["other_bytes"], ours["ip_bytes"])
+        self.assertLess(ours["other_bytes"], 1000)  # the mark
+        self.assertEqual(wire(path, "--server", "192.0.2.9")["totals"]["server_bytes"], 0)
+        with open(path, "rb") as file:
+            data = file.read()
+        self.other_forms(data, said)
+
+    def other_forms(self, data, said):
+        frames, at = [], 24
+        while at < len(data):
+            header = struct.unpack_from("<IIII", data, at)
+            frames.append((header, data[at + 16:at + 16 + header[2]]))
+            at += 16 + header[2]
+        top = struct.unpack_from("<IHHiIII", data, 0)
+        path = f"{self.folder}/other.pcap"
+
+        def write(order, magic, scale, shorter=0, cut=0):
+            with open(path, "wb") as file:
+                out = struct.pack(order + "IHHiIII", magic, *top[1:])
+                for (s, us, size, wire_size), body in frames:
+                    body = body[:len(body) - shorter]
+                    out += struct.pack(order + "IIII", s, us * scale, len(body), wire_size) + body
+                file.write(out[:len(out) - cut])
+        for order in "<>":
+            for magic, scale in ((0xa1b2c3d4, 1), (0xa1b23c4d, 1000)):
+                write(order, magic, scale)
+                self.assertEqual(wire(path), said)
+        write("<", 0xa1b2c3d4, 1, cut=1)
+        done = wire(path, check=False)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("cut", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["totals"]["frames"], len(frames) - 1)
+        with open(path, "wb") as file:
+            file.write(struct.pack("<IHHiIII", *top[:6], 105))
+        done = wire(path, check=False)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("IEEE802_11", done.stderr)
+        text = netlab.run(DOKIEM, "wire", f"{self.folder}/curl.pcap").stdout
+        self.assertIn("sent again", text)
+
+
+if __name__ == "__main__":
+    netlab.enter()
+    for tool in ("tshark", "tcpdump", "iperf3", "nginx"):
+        if shutil.which(tool) is None:
+            print(f"skipped: there is no {tool}")
+            sys.exit(netlab.SKIP)
+    DOKIEM = sys.argv.pop(1)
+    if "without libpcap" in netlab.run(DOKIEM, "wire", "/dev/null", check=False).stderr:
+        print("skipped: built without libpcap")
+        sys.exit(netlab.SKIP)
+    os.environ["DOKIEM_EMULATOR"] = sys.argv.pop(1)
+    unittest.main(verbosity=2)
