@@ -321,6 +321,7 @@ static void make_plan(struct session *session)
         .url = settings->server_url,
         .urls = &session->urls,
         .stamp = settings->server_stamp,
+        .stamp_key_file = settings->server_stamp_key_file,
         .ca_file = settings->server_ca_file,
         .interface = settings->interface,
         .link = session->result->context.link.interface,

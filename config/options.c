@@ -427,6 +427,8 @@ static const struct dk_option options[] = {
      .fallback = "", FIELD(server_upload_url), .help = "where uploads go; unset: where servers of its kind take them"},
     {"server", "stamp", "stamp", KEPT_AS("text", stamp, "auto, off or HOST[:PORT]"),
      .fallback = "auto", FIELD(server_stamp), .help = "STAMP reflector; auto: the server, UDP port 862"},
+    {"server", "stamp_key_file", NULL, PATH, .fallback = "", FIELD(server_stamp_key_file),
+     .help = "hexadecimal key of the reflector's authenticated mode; unset: without"},
     {"server", "ca_file", "ca-file", PATH, .fallback = "", FIELD(server_ca_file),
      .help = "PEM file of the authorities to trust for it"},
     {"server", "connect_timeout", NULL, DURATION("1s", "60s"), .fallback = "10s",

@@ -31,6 +31,7 @@ struct dk_settings {
     enum dk_server_kind server_kind;
     char server_upload_url[DK_URL_SIZE]; // as server_url; "": where the server's kind has it
     char server_stamp[DK_NAME_SIZE]; // "auto", "off", HOST, HOST:PORT, [IPV6] or [IPV6]:PORT
+    char server_stamp_key_file[PATH_MAX]; // "": STAMP without authentication
     char server_ca_file[PATH_MAX];
     int64_t server_connect_timeout_ns;
     // [test]

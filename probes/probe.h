@@ -33,6 +33,7 @@ struct dk_plan {
     const char *url;         // of the reference server, as configured
     const struct dk_server_urls *urls; // what is asked for what
     const char *stamp;       // "HOST[:PORT]", "auto" (the HTTP server's address, port 862) or "off"
+    const char *stamp_key_file; // key of STAMP's authenticated mode; "" for the unauthenticated one
     const char *ca_file;     // PEM bundle to trust instead of the system's; "" for the system's
     const char *interface;   // bind to this interface; "" for any
     const char *link;        // the interface that the route leaves by, whose bytes are counted; "" when not known

@@ -122,8 +122,13 @@ int main(int argc, char **argv)
         printf("http %s\n", address);
     }
     if (options.stamp != NULL) {
+        struct dk_stamp_key key = {0};
+
+        if (options.stamp_key != NULL && dk_stamp_key_read(options.stamp_key, &key, &fault) != DK_OK)
+            return complain(&fault);
         if (dk_listen_open(options.stamp, SOCK_DGRAM, &stamp_fd, address, &fault) != DK_OK ||
-            dk_reflector_new(stamp_fd, options.packets_per_second, &reflector, &fault) != DK_OK)
+            dk_reflector_new(stamp_fd, options.packets_per_second, options.stamp_key != NULL ? &key : NULL, &reflector,
+                             &fault) != DK_OK)
             return complain(&fault);
         printf("stamp %s\n", address);
     }

@@ -15,9 +15,9 @@ struct option_row {
     const char *help;
 };
 
-#define TEXT(name, field, help)                                                                              \
+#define TEXT(name, value, field, help)                                                                       \
     {                                                                                                        \
-        name, "ADDR:PORT", offsetof(struct dk_reference_options, field), 0, 0, 0, help                       \
+        name, value, offsetof(struct dk_reference_options, field), 0, 0, 0, help                       \
     }
 #define NUMBER(name, field, min, max, fallback, help)                                                        \
     {                                                                                                        \
@@ -25,8 +25,9 @@ struct option_row {
     }
 
 static const struct option_row rows[] = {
-    TEXT("http", http, "serve HTTP here: GET /garbage?ckSize=MIB, POST /empty, GET /getIP"),
-    TEXT("stamp", stamp, "reflect STAMP (RFC 8762) packets here, usually port 862"),
+    TEXT("http", "ADDR:PORT", http, "serve HTTP here: GET /garbage?ckSize=MIB, POST /empty, GET /getIP"),
+    TEXT("stamp", "ADDR:PORT", stamp, "reflect STAMP (RFC 8762) packets here, usually port 862"),
+    TEXT("stamp-key", "FILE", stamp_key, "answer only packets authenticated with this key (hexadecimal)"),
     NUMBER("connections", connections, 1, 10000, 64, "connections of one client at a time"),
     NUMBER("total-connections", total_connections, 1, 100000, 512, "connections of all clients at a time"),
     NUMBER("bytes-per-hour", bytes_per_hour, 1000000, INT64_C(1000000000000000), INT64_C(200000000000),
@@ -104,6 +105,8 @@ enum dk_err dk_reference_options_read(int argc, char **argv, struct dk_reference
     if (!options.help && options.http == NULL && options.stamp == NULL)
         return dk_fail(fault, DK_ERR_USAGE, "command line", see_help,
                        "--http or --stamp, or both, must be given");
+    if (options.stamp_key != NULL && options.stamp == NULL)
+        return dk_fail(fault, DK_ERR_USAGE, "stamp-key", see_help, "it needs --stamp");
     *out = options;
     return DK_OK;
 }

@@ -12,6 +12,7 @@
 struct dk_reference_options {
     const char *http;           // ADDR:PORT; NULL: no HTTP. Borrowed from the command line
     const char *stamp;          // ADDR:PORT; NULL: no reflector
+    const char *stamp_key;      // file; NULL: the unauthenticated mode
     int64_t connections;        // of one client at a time
     int64_t total_connections;  // of all clients at a time
     int64_t bytes_per_hour;     // of one client, both directions

@@ -21,17 +21,19 @@ struct dk_reflector {
     int fd;
     uint16_t own_port;
     int64_t packets_per_second;
-    uint64_t key;
+    uint64_t hash_key;
+    bool authenticated;
+    struct dk_stamp_key key;
     struct dk_reflector_counts counts;
     struct slot slots[SLOTS];
 };
 
-bool dk_stamp_reflect(const void *request, size_t len, uint64_t received, uint64_t sent,
+bool dk_stamp_reflect(const void *request, size_t len, const struct dk_stamp_key *key, uint64_t received, uint64_t sent,
                       uint16_t error_estimate, uint8_t ttl, uint8_t *out)
 {
     struct dk_stamp_request in;
 
-    if (!dk_stamp_get_request(request, len, &in))
+    if (key != NULL ? !dk_stamp_open_request(request, len, key, &in) : !dk_stamp_get_request(request, len, &in))
         return false;
 
     struct dk_stamp_answer answer = {
@@ -46,8 +48,12 @@ bool dk_stamp_reflect(const void *request, size_t len, uint64_t received, uint64
         .sender_ttl = ttl,
     };
 
+    size_t size = key != NULL ? DK_STAMP_AUTHENTICATED_SIZE : DK_STAMP_SIZE;
+
+    memset(out + size, 0, len - size);
+    if (key != NULL)
+        return dk_stamp_seal_answer(&answer, key, out);
     dk_stamp_put_answer(&answer, out);
-    memset(out + DK_STAMP_SIZE, 0, len - DK_STAMP_SIZE);
     return true;
 }
 
@@ -56,7 +62,8 @@ bool dk_stamp_may_answer(uint16_t source_port, uint16_t own_port)
     return source_port >= FIRST_FREE_PORT && source_port != own_port;
 }
 
-enum dk_err dk_reflector_new(int fd, int64_t packets_per_second, struct dk_reflector **out,
+enum dk_err dk_reflector_new(int fd, int64_t packets_per_second, const struct dk_stamp_key *key,
+                             struct dk_reflector **out,
                              struct dk_fault *fault)
 {
     struct sockaddr_storage own = {0};
@@ -68,7 +75,7 @@ enum dk_err dk_reflector_new(int fd, int64_t packets_per_second, struct dk_refle
         return dk_fail(fault, DK_ERR_MEMORY, "STAMP reflector", NULL, "out of memory");
     if (getsockname(fd, (struct sockaddr *)&own, &own_len) != 0 ||
         !dk_peer_read((struct sockaddr *)&own, own_len, &self) ||
-        getrandom(&reflector->key, sizeof reflector->key, 0) != (ssize_t)sizeof reflector->key) {
+        getrandom(&reflector->hash_key, sizeof reflector->hash_key, 0) != (ssize_t)sizeof reflector->hash_key) {
         free(reflector);
         return dk_fail(fault, DK_ERR_IO, "STAMP reflector", NULL,
                        "it has no usable socket or no randomness: %s", strerror(errno));
@@ -76,6 +83,9 @@ enum dk_err dk_reflector_new(int fd, int64_t packets_per_second, struct dk_refle
     reflector->fd = fd;
     reflector->own_port = self.port;
     reflector->packets_per_second = packets_per_second;
+    reflector->authenticated = key != NULL;
+    if (key != NULL)
+        reflector->key = *key;
     dk_datagram_prepare(fd, own.ss_family, false);
     *out = reflector;
     return DK_OK;
@@ -88,7 +98,7 @@ void dk_reflector_free(struct dk_reflector *reflector)
 
 static bool within_rate(struct dk_reflector *reflector, const struct dk_peer *peer, struct dk_mono now)
 {
-    struct slot *slot = &reflector->slots[dk_peer_hash(peer, reflector->key) % SLOTS];
+    struct slot *slot = &reflector->slots[dk_peer_hash(peer, reflector->hash_key) % SLOTS];
     int64_t second = now.ns / DK_NS_PER_S;
 
     if (slot->second != second)
@@ -111,9 +121,13 @@ static void answer(struct dk_reflector *reflector, struct dk_datagram *request, 
         reflector->counts.limited++;
         return;
     }
-    if (!dk_stamp_reflect(request->data, request->len, dk_stamp_from_wall(request->received),
-                          dk_stamp_from_wall(dk_wall_now()), error_estimate, request->ttl, out) ||
-        !dk_datagram_answer(reflector->fd, request, out, request->len)) {
+    if (!dk_stamp_reflect(request->data, request->len, reflector->authenticated ? &reflector->key : NULL,
+                          dk_stamp_from_wall(request->received), dk_stamp_from_wall(dk_wall_now()), error_estimate,
+                          request->ttl, out)) {
+        reflector->counts.malformed++;
+        return;
+    }
+    if (!dk_datagram_answer(reflector->fd, request, out, request->len)) {
         reflector->counts.failed++;
         return;
     }

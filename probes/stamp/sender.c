@@ -10,12 +10,12 @@
 #include "probes/resolve.h"
 #include "probes/rounds.h"
 #include "probes/socket.h"
-#include "probes/stamp/packet.h"
+#include "probes/stamp/authenticated.h"
 #include "probes/stamp/stamp.h"
 
 enum {
     TURN_DATAGRAMS = 64,
-    WIRE_BYTES = DK_STAMP_SIZE + 8 + 40, // with UDP and IPv6 headers
+    HEADER_BYTES = 8 + 40, // UDP and IPv6
 };
 
 struct dk_probe_run {
@@ -29,7 +29,20 @@ struct dk_probe_run {
     struct dk_sendings sendings;
     struct dk_instant last; // when a datagram was sent or read
     uint16_t error_estimate;
+    bool authenticated;
+    struct dk_stamp_key key;
 };
+
+static bool is_authenticated(const struct dk_plan *plan)
+{
+    return plan->stamp_key_file != NULL && plan->stamp_key_file[0] != '\0';
+}
+
+// Of a packet on the wire.
+static int64_t wire_bytes(const struct dk_plan *plan)
+{
+    return (is_authenticated(plan) ? DK_STAMP_AUTHENTICATED_SIZE : DK_STAMP_SIZE) + HEADER_BYTES;
+}
 
 static void stop(void *argument)
 {
@@ -43,7 +56,7 @@ static void fail(struct dk_probe_run *run, const char *what, const char *why)
 {
     char reason[DK_REASON_SIZE];
 
-    snprintf(reason, sizeof reason, "STAMP: %s: %s", what, why);
+    snprintf(reason, sizeof reason, "STAMP: %.100s: %.80s", what, why);
     dk_rounds_finish(&run->rounds, DK_STATUS_FAILED, reason);
 }
 
@@ -56,7 +69,8 @@ static void finish_unanswered(void *argument)
                       : run->refused       ? "connection refused"
                                            : "";
 
-    snprintf(reason, sizeof reason, "no STAMP reflector answered at %s%s%s", run->peer,
+    snprintf(reason, sizeof reason, "no STAMP reflector%s answered at %s%s%s",
+             run->authenticated ? " with our key" : "", run->peer,
              why[0] != '\0' ? ": " : "", why);
     dk_rounds_finish(&run->rounds, run->rounds.optional ? DK_STATUS_NOT_MEASURED : DK_STATUS_FAILED, reason);
 }
@@ -66,15 +80,19 @@ static void send_packet(void *argument, size_t number)
 {
     struct dk_probe_run *run = argument;
     struct dk_stamp_request request = {.sequence = (uint32_t)number, .error_estimate = run->error_estimate};
-    uint8_t wire[DK_STAMP_SIZE];
+    uint8_t wire[DK_STAMP_AUTHENTICATED_SIZE];
+    size_t len = run->authenticated ? DK_STAMP_AUTHENTICATED_SIZE : DK_STAMP_SIZE;
     ssize_t taken = -1;
 
     // What ICMP said of an earlier packet is reported instead of sending: then the packet is sent anew.
     for (int attempt = 0; attempt < 2 && taken < 0; attempt++) {
         run->last = dk_instant_now();
         run->rounds.rounds[number].mark = request.timestamp = dk_stamp_from_wall(run->last.wall);
-        dk_stamp_put_request(&request, wire);
-        taken = send(run->fd, wire, sizeof wire, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (!run->authenticated)
+            dk_stamp_put_request(&request, wire);
+        else if (!dk_stamp_seal_request(&request, &run->key, wire))
+            break;
+        taken = send(run->fd, wire, len, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (taken < 0 && errno == ECONNREFUSED)
             run->refused = true;
         else if (taken < 0)
@@ -95,7 +113,9 @@ static void take_answer(struct dk_probe_run *run, const struct dk_datagram *data
     bool kernel = datagram->kernel && dk_instants_agree(run->last, datagram->read);
 
     run->last = datagram->read;
-    if (datagram->truncated || !dk_stamp_get_answer(datagram->data, datagram->len, &answer) ||
+    if (datagram->truncated ||
+        !(run->authenticated ? dk_stamp_open_answer(datagram->data, datagram->len, &run->key, &answer)
+                             : dk_stamp_get_answer(datagram->data, datagram->len, &answer)) ||
         answer.sender_sequence >= run->rounds.sent ||
         answer.sender_timestamp != run->rounds.rounds[answer.sender_sequence].mark) {
         run->rounds.result.foreign++;
@@ -204,6 +224,19 @@ static enum dk_err look_up(struct dk_probe_run *run, const char *server)
     return DK_OK;
 }
 
+// Reads the key, if there is to be one; what is wrong with it is the run's result.
+static bool read_key(struct dk_probe_run *run)
+{
+    const struct dk_plan *plan = run->rounds.plan;
+    struct dk_fault fault = {0};
+
+    run->authenticated = is_authenticated(plan);
+    if (!run->authenticated || dk_stamp_key_read(plan->stamp_key_file, &run->key, &fault) == DK_OK)
+        return true;
+    fail(run, plan->stamp_key_file, fault.what);
+    return false;
+}
+
 static enum dk_err stamp_start(struct dk_loop *loop, const struct dk_plan *plan,
                                const struct dk_measurement *measured, struct dk_probe_run **out,
                                struct dk_fault *fault)
@@ -226,7 +259,7 @@ static enum dk_err stamp_start(struct dk_loop *loop, const struct dk_plan *plan,
     else if (found && measured->server.address[0] == '\0')
         dk_rounds_finish(&run->rounds, DK_STATUS_NOT_MEASURED,
                          "the server was not reached, so its reflector has no address");
-    else
+    else if (read_key(run))
         err = look_up(run, measured->server.address);
     if (err != DK_OK) {
         stamp_free(run);
@@ -253,7 +286,7 @@ static void stamp_conclude(struct dk_probe_run *run)
 
 static int64_t stamp_max_bytes(const struct dk_plan *plan)
 {
-    return plan->latency_count * 2 * WIRE_BYTES;
+    return plan->latency_count * 2 * wire_bytes(plan);
 }
 
 static int64_t stamp_max_duration_ns(const struct dk_plan *plan)
@@ -267,7 +300,7 @@ static void stamp_progress(const struct dk_probe_run *run, struct dk_progress *o
         .probe = dk_probe_stamp.name,
         .elapsed_ns = dk_mono_diff_ns(dk_mono_now(), run->began),
         .duration_ns = (int64_t)run->rounds.wanted * run->rounds.interval_ns,
-        .bytes = ((int64_t)run->rounds.sent + run->rounds.answered) * WIRE_BYTES,
+        .bytes = ((int64_t)run->rounds.sent + run->rounds.answered) * wire_bytes(run->rounds.plan),
     };
 }
 
@@ -276,7 +309,8 @@ static void stamp_fill(struct dk_probe_run *run, struct dk_measurement *out)
     const struct dk_latency *r = &run->rounds.result;
 
     *dk_measurement_latency(out, run->rounds.plan->phase) = *r;
-    out->data_used_bytes += (r->sent + r->received + r->duplicate + r->late + r->foreign) * WIRE_BYTES;
+    out->data_used_bytes += (r->sent + r->received + r->duplicate + r->late + r->foreign) *
+                            wire_bytes(run->rounds.plan);
 }
 
 const struct dk_probe dk_probe_stamp = {

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size > sizeof out)
         return 0;
-    if (dk_stamp_reflect(data, size, UINT64_MAX, 0, UINT16_MAX, UINT8_MAX, out) != (size >= DK_STAMP_SIZE))
+    if (dk_stamp_reflect(data, size, NULL, UINT64_MAX, 0, UINT16_MAX, UINT8_MAX, out) != (size >= DK_STAMP_SIZE))
         abort();
     if (size < DK_STAMP_SIZE)
         return 0;

@@ -5,6 +5,7 @@
 Starts the program on free ports of the loopback interface and talks to it as good and bad clients do.
 """
 import contextlib
+import hmac
 import http.client
 import re
 import select
@@ -13,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import zlib
@@ -237,6 +239,7 @@ class Program(unittest.TestCase):
                         ("--http", "127.0.0.1:65536"), ("--http", "::1:0"), ("--http", "[127.0.0.1]:0"),
                         ("--http", ":80"), ("--http", "127.0.0.1:080"), ("--stamp", "[::1:862"),
                         ("--http", "127.0.0.1:0", "--http", "127.0.0.1:0"),
+                        ("--http", "127.0.0.1:0", "--stamp-key", "/dev/null"),
                         ("--http", "127.0.0.1:0", "--connections", "0"),
                         ("--http", "127.0.0.1:0", "--connections", "010"),
                         ("--http", "127.0.0.1:0", "--bytes-per-hour", "1G"), ("garbage",), ("-h",)):
@@ -276,6 +279,37 @@ class Program(unittest.TestCase):
                     client.connect((address, server.addresses["stamp"][1]))
                     client.send(bytes(44))
                     self.assertEqual(len(client.recv(2000)), 44)
+
+
+class StampWithKey(unittest.TestCase):
+    """The authenticated mode, RFC 8762 section 4.3.2, with an HMAC that is not ours."""
+
+    def test_only_the_key_is_answered_and_answers(self):
+        key = bytes(range(32))
+        mac = lambda data: hmac.new(key, data, "sha256").digest()[:16]
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(key.hex() + "\n")
+            file.flush()
+            server = Server("--stamp-key", file.name, stamp=True)
+        with server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(PATIENCE_S)
+            client.connect(server.addresses["stamp"])
+            request = struct.pack(">I12xQHH68x", 7, 0x1122334455667788, 0x0101, 9)
+            client.send(bytes(44))
+            client.send(request + bytes(16))
+            client.send(request[:-1] + b"\1" + mac(request))
+            client.send(request + mac(request))
+            answer = client.recv(4096)
+            self.assertEqual(len(answer), 112)
+            self.assertEqual(answer[96:], mac(answer[:96]))
+            sequence, _, _, session, _, sender_sequence, sender_time, sender_error, ttl = (
+                struct.unpack(">I12xQHH4xQ8xI12xQH6xB15x", answer[:96]))
+            self.assertEqual((sequence, session, sender_sequence, sender_time, sender_error),
+                             (7, 9, 7, 0x1122334455667788, 0x0101))
+            self.assertGreater(ttl, 0)
+            client.setblocking(False)
+            with self.assertRaises(BlockingIOError):
+                client.recv(4096)
 
 
 class Stamp(unittest.TestCase):

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <arpa/inet.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/file.h"
+#include "probes/stamp/authenticated.h"
 #include "probes/stamp/packet.h"
 #include "probes/stamp/reflector.h"
 #include "tests/harness/harness.h"
@@ -136,7 +140,7 @@ static void reflector_answers_with_what_it_got(void)
             in[i] = (uint8_t)dk_random();
         memset(out, 0x5a, sizeof out);
 
-        bool answered = dk_stamp_reflect(in, len, 111, 222, 0x8e21, 63, out);
+        bool answered = dk_stamp_reflect(in, len, NULL, 111, 222, 0x8e21, 63, out);
 
         CU_ASSERT_EQUAL(answered, len >= DK_STAMP_SIZE);
         if (!answered) {
@@ -155,6 +159,106 @@ static void reflector_answers_with_what_it_got(void)
             CU_ASSERT_EQUAL(out[i], 0);
         CU_ASSERT_EQUAL(out[len], 0x5a); // not a byte more
     }
+}
+
+// The HMAC comes from elsewhere: Python's hmac module.
+static const struct dk_stamp_key key = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, 16};
+static const uint8_t request_mac[] = {0x10, 0x61, 0x0f, 0x98, 0xe9, 0x8f, 0x57, 0x5f, 0xdb, 0x9f,
+                                      0x0d, 0xbf, 0xb9, 0xb9, 0x10, 0xa6};
+
+static void authenticated_packets_are_as_rfc_8762_draws_them(void)
+{
+    struct dk_stamp_request request = {0x01020304, UINT64_C(0x1112131415161718), 0x8e21, 0xabcd}, in = {0};
+    struct dk_stamp_answer answer = {0x01020304, UINT64_C(0x2122232425262728), 0x8101, 0xabcd,
+                                     UINT64_C(0x3132333435363738), 0x41424344, UINT64_C(0x5152535455565758),
+                                     0x8e21, 63}, back = {0};
+    uint8_t sent[DK_STAMP_AUTHENTICATED_SIZE], out[DK_STAMP_AUTHENTICATED_SIZE];
+    uint8_t head[96] = {1, 2, 3, 4};
+
+    memcpy(head + 16, (const uint8_t[]){0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x8e, 0x21, 0xab, 0xcd}, 12);
+    CU_ASSERT_TRUE(dk_stamp_seal_request(&request, &key, sent));
+    CU_ASSERT_EQUAL(memcmp(sent, head, sizeof head), 0);
+    CU_ASSERT_EQUAL(memcmp(sent + 96, request_mac, sizeof request_mac), 0);
+    CU_ASSERT_TRUE(dk_stamp_open_request(sent, sizeof sent, &key, &in));
+    CU_ASSERT_EQUAL(memcmp(&in, &request, sizeof in), 0);
+
+    CU_ASSERT_TRUE(dk_stamp_seal_answer(&answer, &key, out));
+    CU_ASSERT_TRUE(out[3] == 4 && out[16] == 0x21 && out[24] == 0x81 && out[26] == 0xab && out[32] == 0x31);
+    CU_ASSERT_TRUE(out[48] == 0x41 && out[64] == 0x51 && out[72] == 0x8e && out[80] == 63 && out[95] == 0);
+    CU_ASSERT_TRUE(dk_stamp_open_answer(out, sizeof out, &key, &back));
+    CU_ASSERT_EQUAL(back.sequence, answer.sequence);
+    CU_ASSERT_EQUAL(back.timestamp, answer.timestamp);
+    CU_ASSERT_EQUAL(back.error_estimate, answer.error_estimate);
+    CU_ASSERT_EQUAL(back.session, answer.session);
+    CU_ASSERT_EQUAL(back.received, answer.received);
+    CU_ASSERT_EQUAL(back.sender_sequence, answer.sender_sequence);
+    CU_ASSERT_EQUAL(back.sender_timestamp, answer.sender_timestamp);
+    CU_ASSERT_EQUAL(back.sender_error_estimate, answer.sender_error_estimate);
+    CU_ASSERT_EQUAL(back.sender_ttl, answer.sender_ttl);
+}
+
+static void what_was_written_without_the_key_is_not_read(void)
+{
+    struct dk_stamp_request request = {7, 8, 9, 10}, in = {0};
+    struct dk_stamp_key other = key;
+    uint8_t sent[DK_STAMP_AUTHENTICATED_SIZE + 20] = {0}, out[DK_STAMP_AUTHENTICATED_SIZE + 20];
+    struct dk_stamp_answer answer = {0};
+
+    other.data[15] ^= 1;
+    CU_ASSERT_TRUE(dk_stamp_seal_request(&request, &key, sent));
+    CU_ASSERT_FALSE(dk_stamp_open_request(sent, sizeof sent, &other, &in));
+    CU_ASSERT_FALSE(dk_stamp_open_request(sent, DK_STAMP_AUTHENTICATED_SIZE - 1, &key, &in));
+    CU_ASSERT_FALSE(dk_stamp_open_answer(sent, sizeof sent, &other, &answer));
+    for (size_t bit = 0; bit < DK_STAMP_AUTHENTICATED_SIZE * 8; bit++) {
+        sent[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        CU_ASSERT_FALSE(dk_stamp_open_request(sent, sizeof sent, &key, &in));
+        CU_ASSERT_FALSE(dk_stamp_reflect(sent, sizeof sent, &key, 1, 2, 3, 4, out));
+        sent[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+
+    // The reflector's answer is as long as what it got, and genuine.
+    memset(out, 0x5a, sizeof out);
+    CU_ASSERT_TRUE(dk_stamp_reflect(sent, sizeof sent - 1, &key, 1, 2, 3, 4, out));
+    CU_ASSERT_TRUE(dk_stamp_open_answer(out, sizeof out, &key, &answer));
+    CU_ASSERT_TRUE(answer.sequence == 7 && answer.received == 1 && answer.timestamp == 2 && answer.sender_ttl == 4);
+    CU_ASSERT_TRUE(out[sizeof out - 2] == 0 && out[sizeof out - 1] == 0x5a);
+}
+
+static void keys_are_hexadecimal_files(void)
+{
+    static const struct {
+        const char *text;
+        size_t len; // 0: refused
+    } cases[] = {
+        {"000102030405060708090a0b0c0d0e0f", 16},
+        {"000102030405060708090A0B0C0D0E0F\n", 16},
+        {"000102030405060708090a0b0c0d0e", 0},
+        {"000102030405060708090a0b0c0d0e0", 0},
+        {"000102030405060708090a0b0c0d0e0g", 0},
+        {"000102030405060708090a0b0c0d0e0f\n\n", 0},
+        {" 00102030405060708090a0b0c0d0e0f", 0},
+        {"", 0},
+    };
+    char path[PATH_MAX];
+    struct dk_stamp_key got;
+
+    snprintf(path, sizeof path, "%s/key", dk_harness_directory());
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct dk_fault fault = {0};
+
+        CU_ASSERT_EQUAL_FATAL(dk_file_write(dk_harness_directory(), "key", cases[i].text, strlen(cases[i].text),
+                                            DK_WRITE_REPLACE, NULL),
+                              DK_OK);
+        got = (struct dk_stamp_key){0};
+        CU_ASSERT_EQUAL(dk_stamp_key_read(path, &got, &fault), cases[i].len > 0 ? DK_OK : DK_ERR_DATA);
+        CU_ASSERT_EQUAL(got.len, cases[i].len);
+        if (cases[i].len > 0) {
+            CU_ASSERT_EQUAL(memcmp(got.data, key.data, 16), 0);
+        } else {
+            CU_ASSERT_PTR_NOT_NULL(strstr(fault.what, "hexadecimal"));
+        }
+    }
+    CU_ASSERT_EQUAL(dk_stamp_key_read("/no/such/key", &got, NULL), DK_ERR_NO_INPUT);
 }
 
 static void no_two_servers_answer_each_other(void)
@@ -194,7 +298,7 @@ static void reflector_serves_a_socket_within_its_rate(void)
     int answers = 0;
 
     CU_ASSERT_EQUAL_FATAL(getsockname(server, (struct sockaddr *)&own, &own_len), 0);
-    CU_ASSERT_EQUAL_FATAL(dk_reflector_new(server, RATE, &reflector, NULL), DK_OK);
+    CU_ASSERT_EQUAL_FATAL(dk_reflector_new(server, RATE, NULL, &reflector, NULL), DK_OK);
 
     int client = udp(&own);
 
@@ -244,6 +348,9 @@ int main(int argc, char **argv)
                                            DK_CASE(timestamps_are_ntp_or_ptp),
                                            DK_CASE(error_estimate_is_never_too_small),
                                            DK_CASE(reflector_answers_with_what_it_got),
+                                           DK_CASE(authenticated_packets_are_as_rfc_8762_draws_them),
+                                           DK_CASE(what_was_written_without_the_key_is_not_read),
+                                           DK_CASE(keys_are_hexadecimal_files),
                                            DK_CASE(no_two_servers_answer_each_other),
                                            DK_CASE(reflector_serves_a_socket_within_its_rate),
                                            {0}};

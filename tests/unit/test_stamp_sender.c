@@ -3,11 +3,13 @@
 // The STAMP sender against reflectors in the same process, good and bad, on one loop and the loopback
 // interface.
 #include <arpa/inet.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/file.h"
 #include "probes/stamp/reflector.h"
 #include "probes/stamp/stamp.h"
 #include "tests/harness/harness.h"
@@ -75,7 +77,7 @@ static void answer(int fd, struct dk_datagram *request)
 {
     uint8_t out[DK_DATAGRAM_MAX];
 
-    CU_ASSERT_TRUE(dk_stamp_reflect(request->data, request->len, dk_stamp_from_wall(request->received),
+    CU_ASSERT_TRUE(dk_stamp_reflect(request->data, request->len, NULL, dk_stamp_from_wall(request->received),
                                     dk_stamp_from_wall(dk_wall_now()), 0x0101, request->ttl, out));
     CU_ASSERT_TRUE(dk_datagram_answer(fd, request, out, request->len));
 }
@@ -132,7 +134,7 @@ static void measures_against_our_reflector(void)
 
         far_end_open(&end, families[i], 0);
         if (end.fd >= 0) { // a machine may have no IPv6
-            CU_ASSERT_EQUAL_FATAL(dk_reflector_new(end.fd, 1000, &end.reflector, NULL), DK_OK);
+            CU_ASSERT_EQUAL_FATAL(dk_reflector_new(end.fd, 1000, NULL, &end.reflector, NULL), DK_OK);
 
             struct dk_plan plan = plan_for(end.address);
             struct dk_latency r = measure(&end, &plan, "");
@@ -155,11 +157,69 @@ static void measures_against_our_reflector(void)
     }
 }
 
+// With the same key it works; with none, or another one, on one side nobody is answered, or believed.
+static void a_key_must_be_the_same_on_both_sides(void)
+{
+    static const char *const texts[] = {"", "000102030405060708090a0b0c0d0e0f", "100102030405060708090a0b0c0d0e0f"};
+    char paths[3][PATH_MAX] = {""};
+
+    for (size_t i = 1; i < 3; i++) {
+        char name[] = {'k', (char)('0' + i), '\0'};
+
+        snprintf(paths[i], sizeof paths[i], "%s/%s", dk_harness_directory(), name);
+        CU_ASSERT_EQUAL_FATAL(
+            dk_file_write(dk_harness_directory(), name, texts[i], strlen(texts[i]), DK_WRITE_NEW, NULL), DK_OK);
+    }
+    for (size_t near = 0; near < 3; near++)
+        for (size_t far = 0; far < 3; far++) {
+            struct far_end end;
+            struct dk_stamp_key key = {0};
+
+            far_end_open(&end, AF_INET, 0);
+            if (far > 0) {
+                CU_ASSERT_EQUAL_FATAL(dk_stamp_key_read(paths[far], &key, NULL), DK_OK);
+            }
+            CU_ASSERT_EQUAL_FATAL(dk_reflector_new(end.fd, 1000, far > 0 ? &key : NULL, &end.reflector, NULL), DK_OK);
+
+            struct dk_plan plan = plan_for(end.address);
+
+            plan.stamp_key_file = paths[near];
+            plan.latency_count = 3;
+            plan.latency_timeout_ns = 50 * DK_NS_PER_MS;
+
+            struct dk_latency r = measure(&end, &plan, "");
+
+            CU_ASSERT_EQUAL(r.status, near == far ? DK_STATUS_OK : DK_STATUS_FAILED);
+            CU_ASSERT_EQUAL(r.received, near == far ? 3 : 0);
+            // A reflector without a key answers what it does not understand; that is not believed.
+            CU_ASSERT_EQUAL(r.foreign, near > 0 && far == 0 ? 3 : 0);
+            if (near > 0 && near != far) {
+                CU_ASSERT_PTR_NOT_NULL(strstr(r.reason, "with our key"));
+            }
+            far_end_close(&end);
+        }
+
+    struct far_end end;
+
+    far_end_open(&end, AF_INET, 0);
+
+    struct dk_plan plan = plan_for(end.address);
+
+    plan.stamp_key_file = "/no/such/key";
+
+    struct dk_latency r = measure(&end, &plan, "");
+
+    CU_ASSERT_EQUAL(r.status, DK_STATUS_FAILED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(r.reason, "/no/such/key"));
+    CU_ASSERT_EQUAL(r.sent, 0);
+    far_end_close(&end);
+}
+
 static void send_altered(int fd, struct dk_datagram *request, size_t at, uint8_t flip, size_t len)
 {
     uint8_t out[DK_DATAGRAM_MAX] = {0};
 
-    CU_ASSERT_TRUE(dk_stamp_reflect(request->data, request->len, 0, 0, 0x0101, 1, out));
+    CU_ASSERT_TRUE(dk_stamp_reflect(request->data, request->len, NULL, 0, 0, 0x0101, 1, out));
     out[at] ^= flip;
     CU_ASSERT_TRUE(dk_datagram_answer(fd, request, out, len));
 }
@@ -427,6 +487,7 @@ static void cancelling_keeps_the_counts(void)
 int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {DK_CASE(measures_against_our_reflector),
+                                           DK_CASE(a_key_must_be_the_same_on_both_sides),
                                            DK_CASE(counts_what_a_bad_network_does),
                                            DK_CASE(late_answers_are_lost),
                                            DK_CASE(time_in_the_reflector_is_not_round_trip_time),
