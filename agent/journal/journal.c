@@ -41,10 +41,16 @@ struct file {
     enum file_kind kind;
 };
 
+// A file as one number, seq * FILE_KINDS + kind: a journal may hold 100,000 records, on a machine with little memory.
 struct listing {
-    struct file *files; // owned
+    int64_t *files; // owned; ascending once scan() is through
     size_t count, capacity;
 };
+
+static struct file unpack(int64_t packed)
+{
+    return (struct file){.seq = packed / FILE_KINDS, .kind = (enum file_kind)(packed % FILE_KINDS)};
+}
 
 static void listing_free(struct listing *listing)
 {
@@ -357,24 +363,50 @@ static enum dk_err collect(void *argument, const char *name)
         return DK_OK;
     if (listing->count == listing->capacity) {
         size_t capacity = listing->capacity == 0 ? 256 : listing->capacity * 2;
-        struct file *files = reallocarray(listing->files, capacity, sizeof *files);
+        int64_t *files = reallocarray(listing->files, capacity, sizeof *files);
 
         if (files == NULL)
             return DK_ERR_MEMORY;
         listing->files = files;
         listing->capacity = capacity;
     }
-    listing->files[listing->count++] = file;
+    listing->files[listing->count++] = file.seq * FILE_KINDS + (int64_t)file.kind;
     return DK_OK;
 }
 
 static int compare(const void *a, const void *b)
 {
-    const struct file *x = a, *y = b;
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
 
-    if (x->seq != y->seq)
-        return x->seq < y->seq ? -1 : 1;
-    return (x->kind > y->kind) - (x->kind < y->kind);
+    return (x > y) - (x < y);
+}
+
+// Sorts by a bit for each number between the lowest and the highest: a journal has few gaps, and then this is many
+// times as fast as qsort(). Returns how many there are: readdir() may tell a name twice while files come and go.
+static size_t sort(int64_t *numbers, size_t count)
+{
+    int64_t low = INT64_MAX, high = INT64_MIN;
+    uint64_t *bits = NULL;
+    size_t words, n = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        low = numbers[i] < low ? numbers[i] : low;
+        high = numbers[i] > high ? numbers[i] : high;
+    }
+    words = count > 0 ? (size_t)(high - low) / 64 + 1 : 0;
+    if (words <= count)
+        bits = calloc(words + 1, sizeof *bits);
+    if (bits == NULL) {
+        qsort(numbers, count, sizeof *numbers, compare);
+        return count;
+    }
+    for (size_t i = 0; i < count; i++)
+        bits[(numbers[i] - low) / 64] |= UINT64_C(1) << ((numbers[i] - low) % 64);
+    for (size_t word = 0; word < words; word++)
+        for (uint64_t left = bits[word]; left != 0; left &= left - 1)
+            numbers[n++] = low + (int64_t)word * 64 + __builtin_ctzll(left);
+    free(bits);
+    return n;
 }
 
 static enum dk_err scan(struct dk_journal *journal, struct listing *out, struct dk_fault *fault)
@@ -382,7 +414,7 @@ static enum dk_err scan(struct dk_journal *journal, struct listing *out, struct 
     enum dk_err err = walk(journal, collect, out, fault);
 
     if (err == DK_OK && out->count > 0)
-        qsort(out->files, out->count, sizeof *out->files, compare);
+        out->count = sort(out->files, out->count);
     return err;
 }
 
@@ -403,41 +435,25 @@ enum dk_err dk_journal_list(struct dk_journal *journal, struct dk_journal_entry 
 {
     auto_listing struct listing listing = {0};
     enum dk_err err = scan(journal, &listing, fault);
+    size_t records = 0, n = 0;
 
     if (err != DK_OK)
         return err;
+    for (size_t i = 0; i < listing.count; i++)
+        records += unpack(listing.files[i]).kind == FILE_RECORD;
 
-    struct dk_journal_entry *list = calloc(listing.count + 1, sizeof *list);
-    size_t n = 0;
+    struct dk_journal_entry *list = calloc(records + 1, sizeof *list);
 
     if (list == NULL)
         return dk_fail(fault, DK_ERR_MEMORY, journal->folder_path, NULL, "out of memory");
     for (size_t i = 0; i < listing.count; i++) {
-        const struct file *file = &listing.files[i];
-        char name[FILE_NAME_SIZE];
-        int64_t bytes = 0, mtime_ns = 0;
+        struct file file = unpack(listing.files[i]);
 
-        file_name(file->seq, file->kind, name);
-        // A delivery at work may prune while we look.
-        if (!examine(journal, name, &bytes, &mtime_ns)) {
-            if (errno == ENOENT)
-                continue;
-
-            enum dk_err failed = fail_errno(fault, name, "cannot be examined");
-
-            free(list);
-            return failed;
-        }
-        if (file->kind == FILE_RECORD) {
-            list[n++] = (struct dk_journal_entry){.seq = file->seq, .bytes = bytes};
-        } else if (n > 0 && list[n - 1].seq == file->seq) {
-            struct dk_journal_entry *entry = &list[n - 1];
-
-            entry->bytes += bytes;
-            // A receipt is proof; a refusal before it no longer matters.
-            if (entry->delivery != DK_DELIVERY_DELIVERED)
-                entry->delivery = file->kind == FILE_RECEIPT ? DK_DELIVERY_DELIVERED : DK_DELIVERY_REFUSED;
-        }
+        if (file.kind == FILE_RECORD)
+            list[n++] = (struct dk_journal_entry){.seq = file.seq};
+        // A receipt is proof; a refusal beside it no longer matters.
+        else if (n > 0 && list[n - 1].seq == file.seq && list[n - 1].delivery != DK_DELIVERY_DELIVERED)
+            list[n - 1].delivery = file.kind == FILE_RECEIPT ? DK_DELIVERY_DELIVERED : DK_DELIVERY_REFUSED;
     }
     *entries = list;
     *count = n;
@@ -534,17 +550,41 @@ static enum dk_err sweep_orphans(struct dk_journal *journal, struct dk_fault *fa
     int64_t record = 0;
 
     for (size_t i = 0; err == DK_OK && i < listing.count; i++) {
-        const struct file *file = &listing.files[i];
+        struct file file = unpack(listing.files[i]);
         char name[FILE_NAME_SIZE];
 
-        if (file->kind == FILE_RECORD)
-            record = file->seq;
-        if (file->seq == record)
+        if (file.kind == FILE_RECORD)
+            record = file.seq;
+        if (file.seq == record)
             continue;
-        file_name(file->seq, file->kind, name);
+        file_name(file.seq, file.kind, name);
         err = remove_file(journal, name, fault);
     }
     return err;
+}
+
+// Bytes of a record and of what lies beside it, and the record's time; false when it is gone, or cannot be seen.
+static bool examine_record(const struct dk_journal *journal, int64_t seq, int64_t *bytes, int64_t *mtime_ns)
+{
+    *bytes = 0;
+    for (int kind = FILE_KINDS - 1; kind >= FILE_RECORD; kind--) {
+        char name[FILE_NAME_SIZE];
+        int64_t part = 0;
+
+        file_name(seq, (enum file_kind)kind, name);
+        if (examine(journal, name, &part, mtime_ns))
+            *bytes += part;
+        else if (kind == FILE_RECORD)
+            return false;
+    }
+    return true;
+}
+
+bool dk_journal_size(const struct dk_journal *journal, int64_t seq, int64_t *bytes)
+{
+    int64_t mtime_ns = 0;
+
+    return examine_record(journal, seq, bytes, &mtime_ns);
 }
 
 enum dk_err dk_journal_prune(struct dk_journal *journal, int64_t max_bytes, int64_t max_age_ns,
@@ -552,28 +592,28 @@ enum dk_err dk_journal_prune(struct dk_journal *journal, int64_t max_bytes, int6
 {
     struct dk_journal_entry *entries = NULL;
     size_t count = 0;
-    int64_t total_bytes = 0;
+    int64_t total_bytes = 0, bytes = 0, mtime_ns = 0;
     int64_t now_ns = dk_wall_now().ns;
+    bool removable = false;
     enum dk_err err = walk(journal, sweep_temporary, journal, fault);
 
     if (err == DK_OK)
         err = sweep_orphans(journal, fault);
     if (err == DK_OK)
         err = dk_journal_list(journal, &entries, &count, fault);
-    for (size_t i = 0; err == DK_OK && i < count; i++)
-        total_bytes += entries[i].bytes;
-    for (size_t i = 0; err == DK_OK && i + 1 < count; i++) {
-        char name[FILE_NAME_SIZE];
-        int64_t bytes = 0, mtime_ns = now_ns;
-
-        if (entries[i].delivery != DK_DELIVERY_DELIVERED)
-            continue;
-        file_name(entries[i].seq, FILE_RECORD, name);
-        (void)examine(journal, name, &bytes, &mtime_ns);
-        if (total_bytes <= max_bytes && now_ns - mtime_ns <= max_age_ns)
+    // With nothing to remove nothing is weighed: months of records that wait cost a run no more than their names.
+    for (size_t i = 0; err == DK_OK && i + 1 < count; i++)
+        removable = removable || entries[i].delivery == DK_DELIVERY_DELIVERED;
+    for (size_t i = 0; removable && i < count; i++)
+        if (examine_record(journal, entries[i].seq, &bytes, &mtime_ns))
+            total_bytes += bytes;
+    for (size_t i = 0; removable && err == DK_OK && i + 1 < count; i++) {
+        if (entries[i].delivery != DK_DELIVERY_DELIVERED ||
+            !examine_record(journal, entries[i].seq, &bytes, &mtime_ns) ||
+            (total_bytes <= max_bytes && now_ns - mtime_ns <= max_age_ns))
             continue;
         err = remove_record(journal, entries[i].seq, fault);
-        total_bytes -= entries[i].bytes;
+        total_bytes -= bytes;
     }
     free(entries);
     return err;

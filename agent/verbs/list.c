@@ -23,13 +23,15 @@ static void print_row(const struct dk_journal_entry *entry, const struct dk_summ
            summary->reason[0] != '\0' ? "  " : "", summary->reason);
 }
 
-static enum dk_err print_json(const struct dk_journal_entry *entry, const struct dk_summary *summary,
-                              struct dk_fault *fault)
+static enum dk_err print_json(const struct dk_journal *journal, const struct dk_journal_entry *entry,
+                              const struct dk_summary *summary, struct dk_fault *fault)
 {
     json_t *json = dk_summary_json(summary);
+    int64_t bytes = 0;
 
+    (void)dk_journal_size(journal, entry->seq, &bytes);
     if (json_object_set_new(json, "delivery", json_string(dk_delivery_text(entry->delivery))) != 0 ||
-        json_object_set_new(json, "bytes", json_integer(entry->bytes)) != 0) {
+        json_object_set_new(json, "bytes", json_integer(bytes)) != 0) {
         json_decref(json);
         json = NULL;
     }
@@ -71,7 +73,7 @@ static enum dk_err list(struct dk_journal *journal, bool json, struct dk_fault *
         } else if (read != DK_OK) {
             err = dk_fail(fault, read, own.where, own.todo, "%s", own.what);
         } else if (json) {
-            err = print_json(&entries[i], &summary, fault);
+            err = print_json(journal, &entries[i], &summary, fault);
         } else {
             print_row(&entries[i], &summary);
         }

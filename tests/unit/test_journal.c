@@ -196,12 +196,15 @@ static void delivery_state_lies_beside_the_record(void)
     static const enum dk_delivery expected[] = {DK_DELIVERY_WAITING, DK_DELIVERY_DELIVERED,
                                                 DK_DELIVERY_REFUSED, DK_DELIVERY_WAITING};
     static const int64_t bytes[] = {6, 6 + 5, 6 + 12, 6};
+    int64_t size = 0;
 
     for (size_t i = 0; i < count; i++) {
         CU_ASSERT_EQUAL(entries[i].seq, (int64_t)i + 1);
         CU_ASSERT_EQUAL(entries[i].delivery, expected[i]);
-        CU_ASSERT_EQUAL(entries[i].bytes, bytes[i]);
+        CU_ASSERT(dk_journal_size(journal, entries[i].seq, &size));
+        CU_ASSERT_EQUAL(size, bytes[i]);
     }
+    CU_ASSERT(!dk_journal_size(journal, 5, &size));
     free(entries);
     // Refused once, taken later.
     CU_ASSERT_EQUAL(dk_journal_keep_receipt(journal, 3, "r.r.r", 5, NULL), DK_OK);
