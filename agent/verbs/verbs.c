@@ -11,6 +11,7 @@ const struct dk_verb dk_verbs[] = {
     {"list", "", "the records kept, a line each", dk_verb_list},
     {"show", "ID", "one record: its id, its number, or 'last'", dk_verb_show},
     {"verify", "FILE...", "check signatures and the chain, offline", dk_verb_verify},
+    {"recompute", "FILE...", "compute figures and verdict again from the record's own samples", dk_verb_recompute},
     {"wire", "FILE", "what a packet capture shows: round trips, retransmissions, rates", dk_verb_wire},
     {"keygen", "", "make the device's key and its state folder", dk_verb_keygen},
     {"enrol", "", "make the device known to a collector", dk_verb_enrol},

@@ -24,6 +24,7 @@ int dk_verb_status(int argc, char **argv);
 int dk_verb_list(int argc, char **argv);
 int dk_verb_show(int argc, char **argv);
 int dk_verb_verify(int argc, char **argv);
+int dk_verb_recompute(int argc, char **argv);
 int dk_verb_wire(int argc, char **argv);
 int dk_verb_keygen(int argc, char **argv);
 int dk_verb_enrol(int argc, char **argv);
