@@ -100,7 +100,7 @@ static enum dk_err find_rules(const struct recomputation *r, const struct dk_ver
     const char *name = r->profile != NULL ? r->profile : verdict->profile_id;
 
     // A record must not choose a file of this machine.
-    if (r->profile == NULL && strpbrk(name, "/.") != NULL)
+    if (r->profile == NULL && strchr(name, '/') != NULL)
         return dk_fail(fault, DK_ERR_DATA, "verdict.profile.id", NULL, "is no profile's name");
 
     struct dk_fault own = {0};
