@@ -31,9 +31,21 @@ struct dk_range dk_throughput_range(const struct dk_throughput *throughput)
     return range;
 }
 
+void dk_measurement_take_latency(struct dk_measurement *measurement, enum dk_phase phase,
+                                 const struct dk_latency *latency)
+{
+    struct dk_latency *place = dk_measurement_latency(measurement, phase);
+
+    free(place->series_ns);
+    *place = *latency;
+}
+
 void dk_measurement_free(struct dk_measurement *measurement)
 {
     free(measurement->download.series.bytes);
     free(measurement->upload.series.bytes);
+    free(measurement->latency_idle.series_ns);
+    free(measurement->latency_download.series_ns);
+    free(measurement->latency_upload.series_ns);
     *measurement = (struct dk_measurement){0};
 }

@@ -103,6 +103,7 @@ struct dk_latency {
     int64_t send_late_median_ns, send_late_max_ns; // sent later than planned: the instrument's own lateness
     int64_t rtt_min_ns, rtt_median_ns, rtt_p95_ns, rtt_p99_ns, rtt_max_ns;
     int64_t pdv_p95_ns;   // RTT p95 − RTT min
+    int64_t *series_ns;   // the RTT of each of the `sent`, −1 = lost; owned by the measurement; may be NULL
     int64_t ipdv_mean_ns; // mean of |RTT(i) − RTT(i−1)| over consecutive sequence numbers
 };
 
@@ -129,6 +130,10 @@ enum dk_phase {
     DK_PHASE_DOWNLOAD,
     DK_PHASE_UPLOAD,
 };
+
+// Makes `latency`, with its series, that of the phase; what the phase had before is freed.
+void dk_measurement_take_latency(struct dk_measurement *measurement, enum dk_phase phase,
+                                 const struct dk_latency *latency);
 
 // The latency of that phase, in `measurement`.
 struct dk_latency *dk_measurement_latency(struct dk_measurement *measurement, enum dk_phase phase);

@@ -41,6 +41,13 @@ void dk_rounds_free(struct dk_rounds *rounds)
     rounds->rtt_ns = NULL;
 }
 
+void dk_rounds_fill(struct dk_rounds *rounds, struct dk_measurement *out)
+{
+    rounds->result.series_ns = rounds->rtt_ns;
+    rounds->rtt_ns = NULL;
+    dk_measurement_take_latency(out, rounds->plan->phase, &rounds->result);
+}
+
 static enum dk_err fill_lateness(struct dk_rounds *rounds)
 {
     int64_t *late_ns = malloc((rounds->sent + 1) * sizeof *late_ns);

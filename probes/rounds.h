@@ -73,6 +73,9 @@ void dk_rounds_check(struct dk_rounds *rounds);
 // Ends it now. `reason` is "" for OK.
 void dk_rounds_finish(struct dk_rounds *rounds, enum dk_status status, const char *reason);
 
+// Moves the result of a finished one, and its series, into the plan's phase.
+void dk_rounds_fill(struct dk_rounds *rounds, struct dk_measurement *out);
+
 // Sends nothing further, and ends when what is under way was answered or is lost.
 void dk_rounds_conclude(struct dk_rounds *rounds);
 

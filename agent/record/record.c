@@ -372,6 +372,12 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
     put_integer(b, object, "duplicate", from->duplicate);
     put_integer(b, object, "reordered", from->reordered);
     put_integer(b, object, "foreign", from->foreign);
+    if (from->series_ns != NULL) {
+        json_t *series = put(b, object, "series_ns", json_array());
+
+        for (int64_t i = 0; i < from->sent; i++)
+            append(b, series, "series_ns", json_integer(from->series_ns[i]));
+    }
     if (from->status != DK_STATUS_OK)
         return;
     put_integer(b, object, "rtt_min_ns", from->rtt_min_ns);

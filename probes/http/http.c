@@ -245,23 +245,27 @@ static void fill_reach(struct dk_probe_run *run, struct dk_measurement *out)
 
 static void fill_latency(struct dk_probe_run *run, struct dk_measurement *out)
 {
-    struct dk_latency *latency = dk_measurement_latency(out, run->plan->phase);
-
-    *latency = (struct dk_latency){
+    size_t size = run->sent * sizeof run->rtt_ns[0];
+    struct dk_latency latency = {
         .status = run->status,
         .method = DK_METHOD_HTTP,
         .interval_ns = run->plan->latency_interval_ns,
         .timeout_ns = run->plan->latency_timeout_ns,
+        .series_ns = malloc(size + 1),
     };
-    snprintf(latency->reason, sizeof latency->reason, "%s", run->reason);
+
+    snprintf(latency.reason, sizeof latency.reason, "%s", run->reason);
+    if (latency.series_ns != NULL)
+        memcpy(latency.series_ns, run->rtt_ns, size);
     out->data_used_bytes += used_bytes(run);
-    dk_stats_send_late(run->send_late_ns, run->sent, latency);
-    if (dk_stats_latency(run->rtt_ns, run->sent, latency) != DK_OK) {
-        latency->status = DK_STATUS_FAILED;
-        snprintf(latency->reason, sizeof latency->reason, "out of memory");
-    } else if (latency->status == DK_STATUS_OK && latency->received == 0) {
-        latency->status = DK_STATUS_FAILED;
+    dk_stats_send_late(run->send_late_ns, run->sent, &latency);
+    if (dk_stats_latency(run->rtt_ns, run->sent, &latency) != DK_OK || latency.series_ns == NULL) {
+        latency.status = DK_STATUS_FAILED;
+        snprintf(latency.reason, sizeof latency.reason, "out of memory");
+    } else if (latency.status == DK_STATUS_OK && latency.received == 0) {
+        latency.status = DK_STATUS_FAILED;
     }
+    dk_measurement_take_latency(out, run->plan->phase, &latency);
 }
 
 static int64_t max_bytes_reach(const struct dk_plan *plan)

@@ -256,7 +256,7 @@ static void icmp_fill(struct dk_probe_run *run, struct dk_measurement *out)
 {
     const struct dk_latency *r = &run->rounds.result;
 
-    *dk_measurement_latency(out, run->rounds.plan->phase) = *r;
+    dk_rounds_fill(&run->rounds, out);
     out->data_used_bytes += (r->sent + r->received + r->duplicate + r->late + r->foreign) * WIRE_BYTES;
 }
 

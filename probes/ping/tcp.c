@@ -221,7 +221,7 @@ static void tcp_progress(const struct dk_probe_run *run, struct dk_progress *out
 
 static void tcp_fill(struct dk_probe_run *run, struct dk_measurement *out)
 {
-    *dk_measurement_latency(out, run->rounds.plan->phase) = run->rounds.result;
+    dk_rounds_fill(&run->rounds, out);
     out->data_used_bytes += run->rounds.result.sent * WIRE_BYTES;
 }
 

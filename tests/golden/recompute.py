@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Computes the figures of download and upload again, from nothing but docs/methodology.md and the series.
+"""Computes the figures of download, upload and latency again, from nothing but docs/methodology.md and the series.
 
     recompute.py RECORD…      records as `dokiem run --format json` or `dokiem show --format json` prints them
     recompute.py --lines      tests: JSON lines of series and figures, from the program tests/golden/series
@@ -173,6 +173,20 @@ def stop(series, interval_ns, rule):
     return len(series), "time"
 
 
+def latency(series):
+    """All figures of the round trips in the order of sending, -1 for a lost one."""
+    came = sorted(rtt for rtt in series if rtt >= 0)
+    quantile = lambda percent: came[-(-percent * len(came) // 100) - 1]
+    steps = [abs(b - a) for a, b in zip(series, series[1:]) if min(a, b) >= 0]
+    out = {"sent": len(series), "received": len(came), "lost": len(series) - len(came)}
+    if came:
+        out |= {"rtt_min_ns": came[0], "rtt_median_ns": median(came), "rtt_p95_ns": quantile(95),
+                "rtt_p99_ns": quantile(99), "rtt_max_ns": came[-1], "pdv_p95_ns": quantile(95) - came[0]}
+    if steps:
+        out["ipdv_mean_ns"] = (2 * sum(steps) + len(steps)) // (2 * len(steps))
+    return out
+
+
 def compare(name, expected, found):
     wrong = [f"{name}: {key} is {expected[key]}, recomputed {found.get(key)}"
              for key in expected if expected[key] != found.get(key)]
@@ -195,6 +209,13 @@ def check_record(record, name):
         for code in ("unsteady", "burst", "brief"):
             expected[code] = (code, direction) in flags
         good = compare(f"{name}: {direction}", expected, found) and good is not False
+    for phase, figure in record.get("latency", {}).items():
+        if figure["status"] == "ok":
+            found = latency(figure["series_ns"])
+            expected = {key: figure.get(key) for key in
+                        ("sent", "received", "lost", "rtt_min_ns", "rtt_median_ns", "rtt_p95_ns", "rtt_p99_ns",
+                         "rtt_max_ns", "pdv_p95_ns", "ipdv_mean_ns")}
+            good = compare(f"{name}: latency {phase}", expected, found) and good is not False
     return good
 
 

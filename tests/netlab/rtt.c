@@ -48,6 +48,7 @@ int main(int argc, char **argv)
            " reordered=%" PRId64 " send_late_median_ns=%" PRId64 " send_late_max_ns=%" PRId64 " reason=%s\n",
            dk_status_text(r->status), dk_method_text(r->method), dk_timestamps_text(r->timestamps), r->sent,
            r->received, r->duplicate, r->reordered, r->send_late_median_ns, r->send_late_max_ns, r->reason);
+    dk_measurement_free(&measured);
     DK_PROBE.free(run);
     dk_loop_free(loop);
     return 0;

@@ -12,7 +12,9 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden"))
 import netlab
+import recompute
 
 BUILD = ""
 QUEUE_MS = 50
@@ -31,7 +33,9 @@ class LoadedLatency(unittest.TestCase):
                                  state, "--technology", "4g", "--duration", "4", "--format", "json", *extra,
                                  check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
-            return json.loads(done.stdout)
+            record = json.loads(done.stdout)
+            self.assertTrue(recompute.check_record(record, "record"))
+            return record
 
     def check(self, latency, method):
         idle = latency["idle"]

@@ -121,7 +121,18 @@ static struct dk_latency measure(const struct dk_probe *probe, const struct dk_p
 
     CU_ASSERT_EQUAL(r->sent, r->received + r->lost);
     CU_ASSERT_TRUE(out.data_used_bytes <= 2 * probe->max_bytes(plan));
-    return *r;
+    CU_ASSERT_PTR_NOT_NULL(r->series_ns);
+    for (int64_t i = 0, lost = 0; i < r->sent; i++) {
+        lost += r->series_ns[i] < 0;
+        CU_ASSERT_TRUE(r->series_ns[i] >= -1 && r->series_ns[i] <= r->rtt_max_ns);
+        CU_ASSERT_TRUE(i + 1 < r->sent || lost == r->lost);
+    }
+
+    struct dk_latency copy = *r;
+
+    copy.series_ns = NULL;
+    dk_measurement_free(&out);
+    return copy;
 }
 
 static struct dk_plan plan_for(const char *url, enum dk_method method)
@@ -273,6 +284,7 @@ static void concluding_and_cancelling_end_it(void)
                                                    : how == 1 ? DK_STATUS_OK
                                                               : DK_STATUS_FAILED);
         CU_ASSERT_TRUE(out.latency_upload.sent < 1000);
+        dk_measurement_free(&out);
     }
     close(server);
 }

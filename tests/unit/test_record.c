@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 DK_DEFINE_FREE(json, json_t, json_decref)
@@ -144,6 +145,30 @@ static void a_missing_figure_has_a_reason_and_no_number(void)
         CU_ASSERT_EQUAL(json_object_size(at(root, "latency.idle")), 2);
         CU_ASSERT_STRING_EQUAL(text_at(root, "latency.idle.reason"), "not asked for");
     }
+}
+
+static void every_round_trip_is_kept(void)
+{
+    static const int64_t rtt_ns[] = {7, -1, 0};
+    dk_auto_buf struct dk_buf text = dk_buf_make(DK_RECORD_MAX_BYTES);
+
+    fresh();
+
+    struct dk_latency *idle = &sample.measurement.latency_idle;
+
+    idle->sent = 3;
+    idle->received = 2;
+    idle->lost = 1;
+    idle->series_ns = malloc(sizeof rtt_ns);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(idle->series_ns);
+    memcpy(idle->series_ns, rtt_ns, sizeof rtt_ns);
+
+    dk_auto(json) json_t *root = build(&text);
+    const json_t *series = at(root, "latency.idle.series_ns");
+
+    CU_ASSERT_EQUAL(json_array_size(series), 3);
+    for (size_t i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(json_integer_value(json_array_get(series, i)), rtt_ns[i]);
 }
 
 static void what_was_seen_before_a_failure_stays(void)
@@ -370,6 +395,7 @@ int main(int argc, char **argv)
         DK_CASE(only_compact_integers_and_strings),
         DK_CASE(the_series_keeps_every_stream),
         DK_CASE(a_missing_figure_has_a_reason_and_no_number),
+        DK_CASE(every_round_trip_is_kept),
         DK_CASE(what_was_seen_before_a_failure_stays),
         DK_CASE(a_failed_run_says_why),
         DK_CASE(no_record_is_lost_for_a_reason),

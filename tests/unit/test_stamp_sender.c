@@ -122,7 +122,13 @@ static struct dk_latency measure(struct far_end *end, const struct dk_plan *plan
     dk_probe_stamp.free(run);
     CU_ASSERT_EQUAL(out.latency_idle.sent, out.latency_idle.received + out.latency_idle.lost);
     CU_ASSERT_EQUAL(out.data_used_bytes > 0, out.latency_idle.sent > 0);
-    return out.latency_idle;
+    CU_ASSERT_PTR_NOT_NULL(out.latency_idle.series_ns);
+
+    struct dk_latency copy = out.latency_idle;
+
+    copy.series_ns = NULL;
+    dk_measurement_free(&out);
+    return copy;
 }
 
 static void measures_against_our_reflector(void)
@@ -481,6 +487,7 @@ static void cancelling_keeps_the_counts(void)
     CU_ASSERT_EQUAL(out.latency_idle.status, DK_STATUS_FAILED);
     CU_ASSERT_STRING_EQUAL(out.latency_idle.reason, "interrupted");
     CU_ASSERT_EQUAL(out.latency_idle.sent, out.latency_idle.lost);
+    dk_measurement_free(&out);
     far_end_close(&end);
 }
 
