@@ -274,6 +274,23 @@ int64_t dk_stats_ramp_up_intervals(const struct dk_series *series)
     return (int64_t)ramp_up;
 }
 
+// True when what one of the intervals from `first` on gets, the next one misses, more clearly than by chance: then the
+// readings, not the line, are what fluctuates.
+static bool is_lumpy(const struct dk_series *series, size_t first)
+{
+    double count = (double)(series->count - first), squares = 0, products = 0, before = 0;
+    double mean = (double)sum(series, first, series->count) / count;
+
+    for (size_t i = first; i < series->count; i++) {
+        double deviation = (double)sum(series, i, i + 1) - mean;
+
+        squares += deviation * deviation;
+        products += deviation * before;
+        before = deviation;
+    }
+    return products < -2 / sqrt(count) * squares;
+}
+
 // Half the width of the 95 % interval of the mean rate over the last `steady` intervals, in bit/s.
 static double half_width_bps(const struct dk_series *series, size_t steady)
 {
@@ -308,11 +325,17 @@ static double half_width_bps(const struct dk_series *series, size_t steady)
     if (correlation > 0.9)
         correlation = 0.9;
 
-    double inflation = correlation > 0 ? (1 + correlation) / (1 - correlation) : 1;
+    double inflation = (1 + correlation) / (1 - correlation), least = is_lumpy(series, first) ? 0.25 : 1;
+
+    if (inflation < least)
+        inflation = least;
+
     size_t freedom = (size_t)((count - 1) / inflation);
 
     if (freedom < 3)
         freedom = 3;
+    if (freedom > batches - 1)
+        freedom = batches - 1;
     return ceil(t_975[freedom - 3] * sqrt(squares / (count - 1) / count * inflation));
 }
 

@@ -18,7 +18,7 @@ enum {
     DK_STATS_BATCHES_MAX = 20,
 };
 // A test that is shorter and moves less may be nothing but a burst; an unsteady one, with twice as much.
-#define DK_STATS_BRIEF_NS    INT64_C(2500000000)
+#define DK_STATS_BRIEF_NS    INT64_C(2400000000)
 #define DK_STATS_BRIEF_BYTES INT64_C(30000000)
 
 // The p-quantile for p = permille / 1000 as RFC 2330 section 11.3 defines percentiles: the smallest value x
@@ -64,7 +64,8 @@ int64_t dk_stats_ramp_up_intervals(const struct dk_series *series);
 //   intervals r + floor(j m / b) … r + floor((j + 1) m / b) − 1; q = the sum of the squares of their rates' deviations,
 //   p = the sum of the products of neighbours' deviations; c = min(0.9, p/q + (1 + 4 p/q) / b);
 //   f = max(1, (1 + c) / (1 − c)); rate_low, rate_high = rate_bps −/+ ceil(t * sqrt(q / (b − 1) / b * f)), low at least
-//   0, t = Student's t (0.975) with max(3, floor((b − 1) / f)) degrees of freedom.
+//   0, t = Student's t (0.975) with max(3, floor((b − 1) / f)) degrees of freedom, at most b − 1. f may be as low as
+//   1/4 when the correlation of neighbouring intervals (not batches) is below −2 / sqrt(m).
 //   steadiness: docs/methodology.md.
 // False when m < DK_STATS_STEADY_MIN_INTERVALS: then the rate, its interval and the steadiness, but for `brief`, are
 // untouched.

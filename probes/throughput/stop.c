@@ -8,7 +8,7 @@ enum {
     BURST_BYTES = 10000000,  // the largest bucket of a burst that is reckoned with
     CALM_SHARE = 25,         // a calm line's half interval is at most 1/25 of its rate
     LOW_LEVEL = 7, HIGH_LEVEL = 13, // a calm line stays within 7 : 13, that is 1 ± 0.3
-    PRECISE_LOOKS = 5,       // that must agree, and what lies between them
+    PRECISE_LOOKS = 3,       // that must agree, and what lies between them
     PRECISE_LOOK_NS = 250000000,
 };
 static const int64_t verdict_after_ns = DK_NS_PER_S;

@@ -73,6 +73,16 @@ def ramp_up(series, interval_ns):
     return start
 
 
+def is_lumpy(steady):
+    mean, squares, products, before = float(sum(steady)) / len(steady), 0.0, 0.0, 0.0
+    for value in steady:
+        deviation = float(value) - mean
+        squares += deviation * deviation
+        products += deviation * before
+        before = deviation
+    return products < -2.0 / math.sqrt(len(steady)) * squares
+
+
 def half_width(steady, interval_ns):
     count = len(steady)
     batches = min(20, count)
@@ -93,8 +103,8 @@ def half_width(steady, interval_ns):
         return 0
     c = p / q
     c = min(0.9, c + (1 + 4 * c) / batches)
-    f = (1 + c) / (1 - c) if c > 0 else 1.0
-    freedom = max(3, int((batches - 1) / f))
+    f = max((1 + c) / (1 - c), 0.25 if is_lumpy(steady) else 1.0)
+    freedom = min(max(3, int((batches - 1) / f)), batches - 1)
     return math.ceil(T_975[freedom] * math.sqrt(q / (batches - 1) / batches * f))
 
 
@@ -126,13 +136,13 @@ def figures(series, interval_ns):
         low, high = min(low, *levels, out["rate_whole_bps"]), max(high, *levels, out["rate_whole_bps"])
     return out | {"unsteady": unsteady,
                   "burst": before > out["rate_high_bps"] and before - value >= value // 20,
-                  "brief": out["duration_ns"] < times * 2_500_000_000 and out["bytes"] < times * 30_000_000,
+                  "brief": out["duration_ns"] < times * 2_400_000_000 and out["bytes"] < times * 30_000_000,
                   "range_low_bps": low, "range_high_bps": high}
 
 
 def is_precise(series, interval_ns, ppm):
     step = max(1, 250_000_000 // interval_ns)
-    for look in range(5):
+    for look in range(3):
         seen = series[:len(series) - look * step]
         now = figures(seen, interval_ns) if len(seen) > step else {}
         if "rate_bps" not in now or now["unsteady"]:
@@ -168,7 +178,7 @@ def stop(series, interval_ns, rule):
         if rule["stop"] == "verdict" and rule["thresholds"]:
             if time_ns >= 10**9 and is_decided(seen, interval_ns, rule["duration_ns"], rule["thresholds"]):
                 return count, "verdict"
-        elif time_ns >= 2_500_000_000 and is_precise(seen, interval_ns, rule["precision_ppm"]):
+        elif time_ns >= 2_400_000_000 and is_precise(seen, interval_ns, rule["precision_ppm"]):
             return count, "precise"
     return len(series), "time"
 

@@ -88,7 +88,7 @@ double link_download(const struct link *link, size_t count, int64_t bytes[])
         }
         moved += could;
         // The reader sees what has been handed up: whole lumps, the last one at any point.
-        lump = uniform(0, fmin(65536, link->rate_bps / 8 * 0.001));
+        lump = uniform(0, fmin(65536, link->rate_bps / 8 * 0.012));
 
         int64_t seen = moved > lump ? (int64_t)(moved - lump) : 0;
 

@@ -9,7 +9,7 @@
 enum { LINK_INTERVAL_NS = 50000000, LINK_INTERVALS_MAX = 1200 };
 
 enum link_kind {
-    LINK_STEADY,    // constant; the readings see it in lumps of 64 KiB, as segmentation offload hands them up
+    LINK_STEADY,    // constant; as all, it comes in lumps of 12 ms, at most 64 KiB (as real links by tbf: ρ = −0.5)
     LINK_NOISY,     // AR(1) around the rate: `correlation` of neighbours, stationary deviation `deviation`
     LINK_STEPS,     // levels within ±30 % of the rate, each for 0.5 to 3 s
     LINK_WAVE,      // a sine of ±30 %, period 2 to 8 s, any phase
