@@ -2,6 +2,7 @@
 #include "agent/run.h"
 
 #include "agent/journal/journal.h"
+#include "agent/journal/profiles.h"
 #include "agent/judge/judge.h"
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
@@ -415,7 +416,7 @@ static enum dk_err open_state(const struct dk_settings *settings, struct dk_key 
     return err;
 }
 
-enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules,
+enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules, const struct dk_buf *profile,
                    const struct dk_run_hooks *hooks, struct dk_run_result *out, struct dk_fault *fault)
 {
     struct session session = {.settings = settings, .rules = rules, .hooks = hooks, .result = out};
@@ -451,7 +452,9 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     decide_kind(&session);
     dk_judge_validity(&out->measurement, &out->context, &out->validity);
     dk_judge(rules, &out->measurement, &out->context, &out->validity, &out->verdict);
-    err = keep(&session, journal, key, head_seq, head_sha256, fault);
+    err = dk_profile_keep(settings->state_dir, rules->sha256, dk_buf_text(profile), profile->len, fault);
+    if (err == DK_OK)
+        err = keep(&session, journal, key, head_seq, head_sha256, fault);
     if (err == DK_OK)
         err = dk_journal_prune(journal, settings->journal_max_bytes, settings->journal_max_age_ns, fault);
     if (err != DK_OK || out->kind == DK_KIND_MEASUREMENT)

@@ -35,11 +35,11 @@ struct dk_run_result {
     struct dk_buf payload; // the record's exact bytes
 };
 
-// Measures as `settings` say, judges by `rules`, and keeps the sealed record. A run that could not measure what it was
-// asked for is a record too: *out is filled and the error says so.
+// Measures as `settings` say, judges by `rules`, and keeps the profile (its bytes are `profile`) and the sealed record.
+// A run that could not measure what it was asked for is a record too: *out is filled and the error says so.
 // Errors with a record kept (out->seq > 0): UNREACHABLE, INTERRUPTED. Without: NOT_NOW (another run is going on),
 // NO_INPUT (no key), PERMISSION, IO, DATA (a damaged journal), USAGE (no server), MEMORY, INTERNAL.
-enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules,
+enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules, const struct dk_buf *profile,
                    const struct dk_run_hooks *hooks, struct dk_run_result *out, struct dk_fault *fault);
 
 void dk_run_result_free(struct dk_run_result *result);

@@ -256,29 +256,45 @@ enum dk_err dk_rules_read_text(struct dk_rules *out, const char *name, const cha
 
 // --- finding a profile ----------------------------------------------------------------------------------------------
 
-static enum dk_err load_file(struct dk_rules *out, const char *path, struct dk_fault *fault)
+static enum dk_err load_text(struct dk_rules *out, const char *name, const char *text, size_t len,
+                             struct dk_buf *copy, struct dk_fault *fault)
+{
+    enum dk_err err = copy != NULL ? dk_buf_append(copy, text, len) : DK_OK;
+
+    if (err != DK_OK)
+        return dk_fail(fault, err == DK_ERR_DATA ? DK_ERR_CONFIG : err, name, NULL, "is too long to be kept");
+    return dk_rules_read_text(out, name, text, len, fault);
+}
+
+static enum dk_err load_file(struct dk_rules *out, const char *path, struct dk_buf *copy, struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf text = dk_buf_make(DK_INI_MAX_BYTES);
     enum dk_err err = dk_ini_read_file(path, &text, fault);
 
-    return err != DK_OK ? err : dk_rules_read_text(out, path, dk_buf_text(&text), text.len, fault);
+    return err != DK_OK ? err : load_text(out, path, dk_buf_text(&text), text.len, copy, fault);
 }
 
 enum dk_err dk_rules_load(struct dk_rules *out, const char *profile, struct dk_fault *fault)
+{
+    return dk_rules_load_text(out, profile, NULL, fault);
+}
+
+enum dk_err dk_rules_load_text(struct dk_rules *out, const char *profile, struct dk_buf *text,
+                               struct dk_fault *fault)
 {
     static const char *const folders[] = {"/etc/dokiem/profiles", "/usr/share/dokiem/profiles"};
     dk_auto_buf struct dk_buf built_in = dk_buf_make(256);
     char path[PATH_MAX];
 
     if (strchr(profile, '/') != NULL)
-        return load_file(out, profile, fault);
+        return load_file(out, profile, text, fault);
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
         if (snprintf(path, sizeof path, "%s/%s.ini", folders[i], profile) < (int)sizeof path &&
             (access(path, F_OK) == 0 || errno == EACCES))
-            return load_file(out, path, fault);
+            return load_file(out, path, text, fault);
     for (const struct dk_embedded *e = dk_embedded_profiles; e->name != NULL; e++) {
         if (strcmp(e->name, profile) == 0)
-            return dk_rules_read_text(out, profile, (const char *)e->data, e->len, fault);
+            return load_text(out, profile, (const char *)e->data, e->len, text, fault);
         if (dk_buf_printf(&built_in, "%s%s", built_in.len > 0 ? ", " : "", e->name) != DK_OK)
             break;
     }

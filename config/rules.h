@@ -69,3 +69,8 @@ enum dk_err dk_rules_read_text(struct dk_rules *out, const char *name, const cha
 // /usr/share/dokiem/profiles, then among those built in. A file that is there but wrong is an error, not passed over.
 // *out is set only on success. Errors: CONFIG, MEMORY.
 enum dk_err dk_rules_load(struct dk_rules *out, const char *profile, struct dk_fault *fault);
+// The same, and appends the profile's bytes to `text`.
+enum dk_err dk_rules_load_text(struct dk_rules *out, const char *profile, struct dk_buf *text,
+                               struct dk_fault *fault);
+
+enum { DK_PROFILE_MAX_BYTES = 1 << 20 };

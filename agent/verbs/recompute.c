@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/journal/profiles.h"
 #include "agent/judge/judge.h"
 #include "agent/record/read.h"
 #include "agent/record/record.h"
@@ -19,6 +20,7 @@
 
 struct recomputation {
     const char *profile; // --profile; NULL when it was not given
+    const char *state_dir;
     bool json;
     size_t records, different;
 };
@@ -104,7 +106,10 @@ static enum dk_err find_rules(const struct recomputation *r, const struct dk_ver
         return dk_fail(fault, DK_ERR_DATA, "verdict.profile.id", NULL, "is no profile's name");
 
     struct dk_fault own = {0};
-    enum dk_err err = dk_rules_load(out, name, &own);
+    dk_auto_buf struct dk_buf kept = dk_buf_make(DK_PROFILE_MAX_BYTES);
+    bool is_kept = r->profile == NULL && dk_profile_read(r->state_dir, verdict->profile_sha256, &kept, NULL) == DK_OK;
+    enum dk_err err = is_kept ? dk_rules_read_text(out, name, dk_buf_text(&kept), kept.len, &own)
+                              : dk_rules_load(out, name, &own);
 
     if (err != DK_OK && r->profile != NULL)
         return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
@@ -224,7 +229,8 @@ int dk_verb_recompute(int argc, char **argv)
 {
     const char *format = NULL, *profile = NULL;
     const struct dk_own_flag flags[] = {
-        {"profile", "NAME|FILE", "the profile it was judged by; default: the one of that name here", &profile, NULL},
+        {"profile", "NAME|FILE", "the profile it was judged by; default: the one kept by a run, or of that name here",
+         &profile, NULL},
         {"format", "text|json", "a line for each record, or one JSON object a line", &format, NULL},
         {0},
     };
@@ -242,6 +248,7 @@ int dk_verb_recompute(int argc, char **argv)
     if (err == DK_OK)
         err = dk_format_is_json(format, &r.json, &fault);
     r.profile = profile;
+    r.state_dir = arguments.settings.state_dir;
     for (int i = 0; i < arguments.operand_count && err == DK_OK; i++)
         err = dk_lines_read(arguments.operands[i], DK_JWS_MAX_BYTES, on_line, &context, &fault);
     if (err == DK_OK && r.different > 0)

@@ -103,14 +103,15 @@ static int run(const struct dk_settings *settings, const struct choices *choices
     struct dk_rules rules;
     struct dk_terminal terminal = dk_terminal_of(stderr);
     struct dk_progress_view view = dk_progress_view_make(stderr, &terminal, choices->progress);
-    enum dk_err err = dk_rules_load(&rules, settings->profile, fault);
+    dk_auto_buf struct dk_buf profile = dk_buf_make(DK_PROFILE_MAX_BYTES);
+    enum dk_err err = dk_rules_load_text(&rules, settings->profile, &profile, fault);
 
     if (err != DK_OK)
         return dk_verb_fail("run", fault);
 
     const struct dk_run_hooks hooks = {dk_progress_show, &view, dk_interrupt_fd()};
 
-    err = dk_run(settings, &rules, &hooks, result, fault);
+    err = dk_run(settings, &rules, &profile, &hooks, result, fault);
     dk_progress_end(&view);
     if (result->seq > 0)
         print_result(result, settings, choices->json);

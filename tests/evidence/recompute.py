@@ -113,6 +113,22 @@ class Recompute(unittest.TestCase):
         self.assertIn("no profile's name", self.recompute(self.altered(file))[2])
         self.assertEqual(self.recompute("--profile", "/nonexistent/x.ini", self.altered(lambda record: None))[0], 78)
 
+    def test_the_profile_is_kept_with_the_journal(self):
+        path, state = os.path.join(self.folder, "own.ini"), os.path.join(self.folder, "kept")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write("[profile]\nid = own\nversion = 1\ntitle = own\n[rule r]\nfamily = target\nbasis = b\n"
+                      "indicator = download.rate_bps\ntechnology = 4g\nop = at least\nthreshold = 40 Mb/s\n"
+                      "min_samples = 1\n")
+        self.dokiem("keygen", "--state", state)
+        done = self.dokiem("run", "--state", state, "--server", "http://127.0.0.1:1", "--technology", "4g", "--profile",
+                           path)
+        self.assertEqual(done.returncode, 69, done.stderr)
+        records = os.path.join(state, "journal")
+        self.assertEqual(self.recompute("--profile", path, records)[0], 0)
+        os.remove(path)
+        self.assertEqual(self.recompute("--state", state, records)[0], 0)
+        self.assertEqual(self.recompute("--state", self.folder, records)[0], 65)
+
     def test_what_is_no_record_is_refused(self):
         def ragged(record):
             record["download"]["series"]["bytes"][0].append(1)

@@ -14,6 +14,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/journal/journal.h"
+#include "agent/journal/profiles.h"
 #include "tests/faults/disk.h"
 #include "tests/harness/harness.h"
 
@@ -29,6 +30,9 @@ struct promise {
     char text[TEXT_SIZE];
 };
 
+// SHA-256 of "abc" (FIPS 180-4's example).
+static const char profile_text[] = "abc",
+                  profile_sha256[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 static struct promise promises[PROMISES_MAX];
 static size_t promise_count;
 static int64_t next_id, stories;
@@ -90,7 +94,9 @@ enum dk_err story_run(const char *state, bool prune)
     if (err != DK_OK)
         return err;
     snprintf(jws, sizeof jws, "r%" PRId64 ".%s.%" PRId64, seq + 1, head, ++next_id);
-    err = dk_journal_append(journal, seq + 1, jws, strlen(jws), NULL);
+    err = dk_profile_keep(state, profile_sha256, profile_text, strlen(profile_text), NULL);
+    if (err == DK_OK)
+        err = dk_journal_append(journal, seq + 1, jws, strlen(jws), NULL);
     if (err == DK_OK)
         promise(RECORD, seq + 1, jws);
     if (err != DK_OK || !prune)
@@ -220,6 +226,11 @@ bool story_holds(const char *state, size_t changes)
     if (err != DK_OK)
         return (err == DK_ERR_NO_INPUT && given == 0) || wrong("nothing: the journal cannot be opened", 0);
     holds = chain_holds(journal);
+    if (given > 0 && holds) {
+        dk_auto_buf struct dk_buf profile = dk_buf_make(100);
+
+        holds = dk_profile_read(state, profile_sha256, &profile, NULL) == DK_OK || wrong("its profile is lost", 0);
+    }
     for (size_t i = 0; i < promise_count && holds; i++)
         holds = promises[i].changes > changes || promise_holds(journal, &promises[i]);
     return holds;

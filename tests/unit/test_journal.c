@@ -17,6 +17,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
 #include "agent/journal/journal.h"
+#include "agent/journal/profiles.h"
 #include "tests/harness/harness.h"
 
 enum { PATH_SIZE = 200 };
@@ -528,6 +529,37 @@ static void many_records_are_listed_without_being_read(void)
     free(entries);
 }
 
+static void test_profiles(void)
+{
+    static const char sha256[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"; // of "abc"
+    const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    const char *state = dk_harness_directory();
+    char folder[PATH_SIZE], left[PATH_SIZE + 40], file[PATH_SIZE + 80];
+
+    snprintf(folder, sizeof folder, "%s/profiles", state);
+    snprintf(left, sizeof left, "%s/.x.ini.1.tmp", folder);
+    snprintf(file, sizeof file, "%s.ini", sha256);
+    for (int round = 0; round < 3; round++) {
+        dk_auto_buf struct dk_buf text = dk_buf_make(100);
+
+        CU_ASSERT_EQUAL(dk_profile_read(state, sha256, &text, NULL), round == 0 ? DK_ERR_NO_INPUT : DK_ERR_DATA);
+        CU_ASSERT_EQUAL(dk_profile_keep(state, sha256, "abc", 3, NULL), DK_OK);
+        CU_ASSERT_EQUAL(dk_profile_read(state, sha256, &text, NULL), DK_OK);
+        CU_ASSERT_STRING_EQUAL(dk_buf_text(&text), "abc");
+        CU_ASSERT_EQUAL(access(left, F_OK), -1);
+        // Damage is seen, and mended by the next run; what a power cut left behind goes.
+        CU_ASSERT_EQUAL(dk_file_write(folder, file, "abd", 3, DK_WRITE_REPLACE, NULL), DK_OK);
+        CU_ASSERT_EQUAL(dk_file_write(folder, ".x.ini.1.tmp", "", 0, DK_WRITE_NEW, NULL), DK_OK);
+        CU_ASSERT_EQUAL(utimensat(AT_FDCWD, left, long_ago, 0), 0);
+    }
+
+    dk_auto_buf struct dk_buf text = dk_buf_make(100);
+
+    CU_ASSERT_EQUAL(dk_profile_keep(state, sha256, "abd", 3, NULL), DK_ERR_INTERNAL);
+    CU_ASSERT_EQUAL(dk_profile_read(state, "../../etc/passwd", &text, NULL), DK_ERR_DATA);
+    CU_ASSERT_EQUAL(text.len, 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {
@@ -545,6 +577,7 @@ int main(int argc, char **argv)
         DK_CASE(folder_that_may_not_be_written_is_said),
         DK_CASE(folder_that_goes_away_is_said),
         DK_CASE(many_records_are_listed_without_being_read),
+        DK_CASE(test_profiles),
         {0},
     };
 
