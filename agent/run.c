@@ -7,6 +7,7 @@
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
 #include "agent/state.h"
+#include "probes/capture/live.h"
 #include "probes/loop.h"
 
 #include <limits.h>
@@ -179,6 +180,10 @@ static void mark_missing(struct session *session, enum dk_status status, const c
                 only & DK_ONLY_LATENCY ? "there was no download to measure it under" : "not asked for");
     set_latency(&measurement->latency_upload, DK_STATUS_NOT_MEASURED,
                 only & DK_ONLY_LATENCY ? "there was no upload to measure it under" : "not asked for");
+    if (only & DK_ONLY_WIRE) {
+        measurement->wire.status = status;
+        snprintf(measurement->wire.reason, sizeof measurement->wire.reason, "%s", reason);
+    }
 }
 
 // Best first. Each is named as its method is.
@@ -248,6 +253,40 @@ static void plan_thresholds(struct session *session)
     }
 }
 
+// Latency, download and upload, as far as they were asked for.
+static enum dk_err measure_figures(struct session *session, struct dk_fault *fault)
+{
+    int64_t only = session->settings->only;
+    enum dk_err err = DK_OK;
+
+    if ((only & DK_ONLY_LATENCY) && !session->interrupted)
+        err = measure_latency(session, fault);
+    if (err == DK_OK && (only & DK_ONLY_DOWNLOAD) && !session->interrupted)
+        err = run_probes(session, "download", loaded_latency_probe(session), fault);
+    if (err == DK_OK && (only & DK_ONLY_UPLOAD) && !session->interrupted)
+        err = measure_upload(session, fault);
+    return err;
+}
+
+// The same with a capture around it.
+static enum dk_err measure_captured(struct session *session, struct dk_fault *fault)
+{
+    struct dk_wire *wire = &session->result->measurement.wire;
+    dk_auto(live) struct dk_live *live = NULL;
+    enum dk_err err = dk_live_open(session->loop, session->result->context.link.interface,
+                                   session->result->measurement.server.address, &live, wire);
+
+    if (err != DK_OK)
+        return dk_fail(fault, err, "wire", NULL, "the capture cannot begin");
+    err = measure_figures(session, fault);
+    if (err == DK_OK && live != NULL) {
+        err = dk_live_conclude(live, wire);
+        if (err != DK_OK)
+            err = dk_fail(fault, err, "wire", NULL, "%s", dk_err_text(err));
+    }
+    return err;
+}
+
 static enum dk_err measure(struct session *session, struct dk_fault *fault)
 {
     struct dk_measurement *measurement = &session->result->measurement;
@@ -272,13 +311,7 @@ static enum dk_err measure(struct session *session, struct dk_fault *fault)
         mark_missing(session, DK_STATUS_FAILED, measurement->server.reason);
         return DK_OK;
     }
-    if ((only & DK_ONLY_LATENCY) && !session->interrupted)
-        err = measure_latency(session, fault);
-    if (err == DK_OK && (only & DK_ONLY_DOWNLOAD) && !session->interrupted)
-        err = run_probes(session, "download", loaded_latency_probe(session), fault);
-    if (err == DK_OK && (only & DK_ONLY_UPLOAD) && !session->interrupted)
-        err = measure_upload(session, fault);
-    return err;
+    return (only & DK_ONLY_WIRE) ? measure_captured(session, fault) : measure_figures(session, fault);
 }
 
 // A run that lacks a figure it was asked for has failed, and says which one came first.

@@ -413,7 +413,8 @@ KIND(list, set_list, print_list)
 #define PATH                       KEPT_AS("path", path, "absolute")
 #define ONE_OF(is, words)          KEPT_AS("one of", is, words)
 
-_Static_assert(DK_ONLY_DOWNLOAD == 1 && DK_ONLY_UPLOAD == 2 && DK_ONLY_LATENCY == 4, "the order of test.only");
+_Static_assert(DK_ONLY_DOWNLOAD == 1 && DK_ONLY_UPLOAD == 2 && DK_ONLY_LATENCY == 4 && DK_ONLY_WIRE == 8,
+               "the order of test.only");
 
 static const struct dk_option options[] = {
     {"server", "name", NULL, TEXT("127"), .fallback = "", FIELD(server_name),
@@ -446,8 +447,9 @@ static const struct dk_option options[] = {
      .help = "with stop = precise: half of the 95 % interval, of the rate"},
     {"test", "max_bytes", NULL, BYTES("1MB", "100GB"), .fallback = "15GB", FIELD(max_bytes),
      .help = "most data in each direction"},
-    {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency"),
-     .fallback = "download,upload,latency", FIELD(only), .help = "what to measure"},
+    {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency, wire"),
+     .fallback = "download,upload,latency", FIELD(only),
+     .help = "what to measure; wire: capture the headers of the test's own packets"},
     {"test", "family", "family", ONE_OF(family, "any, ipv4, ipv6"), .fallback = "any", FIELD(family),
      .help = "Internet protocol to use"},
     {"test", "interface", "interface",

@@ -20,6 +20,7 @@ enum {
     DK_ONLY_DOWNLOAD = 1 << 0,
     DK_ONLY_UPLOAD = 1 << 1,
     DK_ONLY_LATENCY = 1 << 2,
+    DK_ONLY_WIRE = 1 << 3, // a capture of the test's own packets
     DK_ONLY_ALL = DK_ONLY_DOWNLOAD | DK_ONLY_UPLOAD | DK_ONLY_LATENCY,
 };
 

@@ -117,10 +117,37 @@ struct dk_server {
     enum dk_server_kind kind;      // how it was asked; AUTO when none is configured
 };
 
+// What one end of the test's TCP connections sent, as it went over the wire (docs/methodology.md, "The wire").
+struct dk_wire_direction {
+    int64_t packets, ip_bytes, payload_bytes;
+    int64_t retransmissions, retransmitted_bytes, out_of_order, duplicate_acks;
+    int64_t ce_packets;
+};
+
+// Round-trip times of what the device sent; -1 each, and count 0, without any.
+struct dk_wire_rtt {
+    int64_t count, min_ns, median_ns, p95_ns, max_ns;
+};
+
+// The test's own packets, captured. NOT_MEASURED without a reason: nobody asked.
+struct dk_wire {
+    enum dk_status status;
+    char reason[DK_REASON_SIZE];
+    char interface[IF_NAMESIZE];
+    int64_t duration_ns;
+    int64_t frames, truncated, malformed; // to and from the server; of them
+    int64_t dropped;                      // for which the kernel had no room; -1 when it does not say
+    int64_t flows;                        // TCP
+    int64_t acks_of_unseen;               // ACKs of data that was not captured
+    struct dk_wire_direction up, down;    // by the device, by the server
+    struct dk_wire_rtt syn, rtt_ack, rtt_timestamp;
+};
+
 struct dk_measurement {
     struct dk_server server;
     struct dk_throughput download, upload;
     struct dk_latency latency_idle, latency_download, latency_upload;
+    struct dk_wire wire;
     int64_t data_used_bytes; // both directions, all probes
 };
 

@@ -123,6 +123,7 @@ static enum spoils what_spoils(enum dk_flag_code code, const char **words)
     case DK_FLAG_UNSTEADY: // its effect comes from the figures (doubt)
     case DK_FLAG_BURST:
     case DK_FLAG_BRIEF:
+    case DK_FLAG_CAPTURE_DROPPED:
         break;
     }
     return SPOILS_NOTHING;

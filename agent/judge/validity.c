@@ -259,6 +259,10 @@ void dk_judge_validity(const struct dk_measurement *measurement, const struct dk
     if (link->medium == DK_MEDIUM_LOOPBACK)
         flag(out, DK_FLAG_LOOPBACK, DK_FLAG_FIGURE_ALL,
              "the server is on this machine; the figures say nothing about a line");
+    if (measurement->wire.status == DK_STATUS_OK && measurement->wire.dropped > 0)
+        flag(out, DK_FLAG_CAPTURE_DROPPED, DK_FLAG_FIGURE_ALL,
+             "the kernel had no room for %" PRId64 " of the packets to be captured: the figures of the wire have gaps",
+             measurement->wire.dropped);
     if (context->has_link_after)
         flag_link(out, link, &context->link_after);
     flag_rate(out, DK_FLAG_FIGURE_DOWNLOAD, &measurement->download, &measurement->latency_download, link->medium);

@@ -24,7 +24,8 @@ enum { DK_FLAGS_MAX = 16, DK_FLAG_DETAIL_SIZE = 200 };
     X(LINK_CHANGED, "link_changed")                                                                          \
     X(TECHNOLOGY_CHANGED, "technology_changed")                                                              \
     X(BURST, "burst")                                                                                        \
-    X(BRIEF, "brief")
+    X(BRIEF, "brief")                                                                                        \
+    X(CAPTURE_DROPPED, "capture_dropped")
 
 enum dk_flag_code {
 #define X(name, text) DK_FLAG_##name,

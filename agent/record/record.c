@@ -389,6 +389,58 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
     put_known(b, object, "ipdv_mean_ns", from->ipdv_mean_ns); // none without two answers in a row
 }
 
+static void put_wire_direction(struct builder *b, json_t *wire, const char *key, const struct dk_wire_direction *from)
+{
+    json_t *object = put(b, wire, key, json_object());
+
+    put_integer(b, object, "packets", from->packets);
+    put_integer(b, object, "ip_bytes", from->ip_bytes);
+    put_integer(b, object, "payload_bytes", from->payload_bytes);
+    put_integer(b, object, "retransmissions", from->retransmissions);
+    put_integer(b, object, "retransmitted_bytes", from->retransmitted_bytes);
+    put_integer(b, object, "out_of_order", from->out_of_order);
+    put_integer(b, object, "duplicate_acks", from->duplicate_acks);
+    put_integer(b, object, "ce_packets", from->ce_packets);
+}
+
+static void put_wire_rtt(struct builder *b, json_t *wire, const char *key, const struct dk_wire_rtt *from)
+{
+    json_t *object = put(b, wire, key, json_object());
+
+    put_integer(b, object, "count", from->count);
+    put_known(b, object, "rtt_min_ns", from->min_ns);
+    put_known(b, object, "rtt_median_ns", from->median_ns);
+    put_known(b, object, "rtt_p95_ns", from->p95_ns);
+    put_known(b, object, "rtt_max_ns", from->max_ns);
+}
+
+static void put_wire(struct builder *b, json_t *root, const struct dk_record_facts *facts)
+{
+    const struct dk_wire *wire = &facts->measurement->wire;
+
+    if (wire->status == DK_STATUS_NOT_MEASURED && wire->reason[0] == '\0')
+        return;
+
+    json_t *object = put_object(b, root, "wire");
+
+    put_status(b, object, wire->status, wire->reason, facts);
+    if (wire->status != DK_STATUS_OK)
+        return;
+    put_text(b, object, "interface", wire->interface);
+    put_integer(b, object, "duration_ns", wire->duration_ns);
+    put_integer(b, object, "frames", wire->frames);
+    put_integer(b, object, "truncated", wire->truncated);
+    put_integer(b, object, "malformed", wire->malformed);
+    put_known(b, object, "dropped", wire->dropped);
+    put_integer(b, object, "flows", wire->flows);
+    put_integer(b, object, "acks_of_unseen", wire->acks_of_unseen);
+    put_wire_direction(b, object, "up", &wire->up);
+    put_wire_direction(b, object, "down", &wire->down);
+    put_wire_rtt(b, object, "syn", &wire->syn);
+    put_wire_rtt(b, object, "rtt_ack", &wire->rtt_ack);
+    put_wire_rtt(b, object, "rtt_timestamp", &wire->rtt_timestamp);
+}
+
 static void put_figures(struct builder *b, json_t *root, const struct dk_record_facts *facts)
 {
     const struct dk_measurement *measurement = facts->measurement;
@@ -403,6 +455,7 @@ static void put_figures(struct builder *b, json_t *root, const struct dk_record_
     put_latency(b, latency, "idle", &measurement->latency_idle, facts);
     put_latency(b, latency, "download", &measurement->latency_download, facts);
     put_latency(b, latency, "upload", &measurement->latency_upload, facts);
+    put_wire(b, root, facts);
 }
 
 static void put_validity(struct builder *b, json_t *root, const struct dk_validity *validity)

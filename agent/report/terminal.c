@@ -300,6 +300,8 @@ static const char *flag_words(enum dk_flag_code code)
         return _("the line began faster than it went on: the beginning is left out of the rate");
     case DK_FLAG_BRIEF:
         return _("the test was too short to tell a burst from the line");
+    case DK_FLAG_CAPTURE_DROPPED:
+        return _("the capture missed packets: the figures of the wire have gaps");
     case DK_FLAG_UNSTEADY:
     default:
         return _("the rate was unsteady: it has no one level that the figure could stand for");

@@ -4,6 +4,7 @@
 #include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
 #include "agent/verbs/verbs.h"
+#include "probes/capture/file.h"
 #include "probes/probe.h"
 
 #include <inttypes.h>
@@ -22,7 +23,10 @@ struct capability {
     const char *todo; // what would make it available; NULL when there is nothing to do
 };
 
-enum { SYSTEM_COUNT = 6, PROBES_MAX = 16 };
+enum { SYSTEM_COUNT = 7, PROBES_MAX = 16 };
+
+static const char grant[] =
+    "grant CAP_NET_RAW: setcap cap_net_raw+ep on the program, AmbientCapabilities= in its unit, or root";
 
 static void close_fd(const int *fd)
 {
@@ -50,6 +54,13 @@ static bool may_bind_to_interface(void)
     auto_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     return fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) == 0;
+}
+
+static bool may_capture(void)
+{
+    auto_fd int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+    return fd >= 0;
 }
 
 static bool stamps_datagrams(void)
@@ -88,6 +99,9 @@ static void look_at_system(struct capability out[static SYSTEM_COUNT])
                                  access("/proc/stat", R_OK) == 0, "mount /proc"};
     out[5] = (struct capability){"interfaces", "/sys/class/net: other traffic, lost carriers, the medium",
                                  access("/sys/class/net/lo/statistics/rx_bytes", R_OK) == 0, "mount /sys"};
+    out[6] = (struct capability){"capture", "--only ...,wire captures the test's own packets",
+                                 dk_capture_built_in() && may_capture(),
+                                 dk_capture_built_in() ? grant : "build with libpcap (-Dcapture=enabled)"};
 }
 
 static size_t look_at_probes(struct capability out[static PROBES_MAX])
@@ -100,7 +114,7 @@ static size_t look_at_probes(struct capability out[static PROBES_MAX])
     for (; dk_probes[count] != NULL && count < PROBES_MAX; count++)
         out[count] = (struct capability){
             dk_probes[count]->name, dk_probes[count]->help, allowed[dk_probes[count]->privilege],
-            "grant CAP_NET_RAW: setcap cap_net_raw+ep on the program, AmbientCapabilities= in its unit, or root"};
+            grant};
     return count;
 }
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dokiem wire` against tshark, on captures of curl and iperf3 over emulated links. test_wire.py DOKIEM EMULATOR
+"""`dokiem wire` against tshark, on captures of curl and iperf3 over emulated links, and captures that a run takes.
+
+test_wire.py DOKIEM DOKIEM_REFERENCE LINK_EMULATOR
 
 Duplicate ACKs, bytes and handshakes are what tshark says. Packets sent again, packets out of order and round trips are
 what tshark says but for differences that tshark.py explains one by one; the tables printed have both.
@@ -18,11 +20,13 @@ import tempfile
 import time
 import unittest
 
+import jsonschema
+
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import netlab
 import tshark
 
-DOKIEM = ""
+DOKIEM = REFERENCE = ""
 BASE = {"rate_bps": 20_000_000, "delay_us": 8000}
 MSS = 1448
 MARK = b"dokiem: the end of this capture"
@@ -174,6 +178,53 @@ class Wire(unittest.TestCase):
         sender, receiver = self.both_ends("twice, download", {**BASE, "duplicate_ppm": 10_000}, "-R")
         self.assertGreater(receiver["retransmissions"], sender["retransmissions"])
 
+    def dokiem_run(self, lab, *extra):
+        state = f"{self.folder}/state"
+        netlab.run(DOKIEM, "keygen", "--state", state, check=False)
+        done = lab.agent.run(DOKIEM, "run", "--server", f"http://{netlab.SERVER}:{netlab.HTTP_PORT}", "--duration", "2",
+                             "--format", "json", "--state", state, *extra)
+        record = json.loads(done.stdout)
+        with open(os.path.join(netlab.ROOT, "docs/record.schema.json"), encoding="utf-8") as file:
+            jsonschema.validate(record, json.load(file))
+        return record
+
+    def test_a_run_sees_what_tcpdump_sees(self):
+        """A capture that dokiem takes itself, and one that tcpdump takes beside it: the same packets, the same sums."""
+        path = f"{self.folder}/run.pcap"
+        link = {**BASE, "loss_ppm": 3000, "reorder_ppm": 2000, "reorder_us": 2000}
+        with netlab.EmulatedLab(link, link, seed=11) as lab, netlab.start_reference(lab.server, REFERENCE):
+            with capture(lab.agent, path):
+                record = self.dokiem_run(lab, "--only", "download,upload,wire")
+            kernels = self.sent_again(lab.agent)
+            self.assertNotIn("wire", self.dokiem_run(lab, "--only", "download"))
+        said, live = self.compare("dokiem run", path), record["wire"]
+        self.assertEqual((live["status"], live["interface"], live["dropped"], live["malformed"]),
+                         ("ok", "wan0", 0, 0), live)
+        ends = {"up": [flow["client"] for flow in said["flows"]], "down": [flow["server"] for flow in said["flows"]]}
+        # The first connection, by which the server was reached, is older than the capture; its end may be in it.
+        self.assertIn(len(said["flows"]) - live["flows"], (0, 1))
+        for direction, flows in ends.items():
+            for key in flows[0].keys() & live[direction].keys():
+                later = sum(flow[key] for flow in flows[1:])
+                self.assertTrue(later <= live[direction][key] <= later + flows[0][key],
+                                f"{direction} {key}: {later}, {live[direction][key]}, {flows[0][key]}")
+        self.assertLess(abs(live["up"]["retransmitted_bytes"] / MSS - kernels), 3)
+        self.assertGreater(live["syn"]["rtt_min_ns"], 16_000_000)
+        self.assertLess(live["syn"]["rtt_min_ns"], 40_000_000)
+        self.assertGreater(live["rtt_timestamp"]["count"], 20)
+
+    def test_a_run_without_the_right_to_capture(self):
+        """The run goes on, and the record says how to grant it."""
+        with netlab.EmulatedLab(BASE, BASE) as lab, netlab.start_reference(lab.server, REFERENCE):
+            state = f"{self.folder}/state"
+            netlab.run(DOKIEM, "keygen", "--state", state)
+            done = lab.agent.run("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", DOKIEM, "run", "--server",
+                                 f"http://{netlab.SERVER}:{netlab.HTTP_PORT}", "--duration", "1", "--format", "json",
+                                 "--state", state, "--only", "download,wire")
+        record = json.loads(done.stdout)
+        self.assertEqual((record["wire"]["status"], record["download"]["status"]), ("not_measured", "ok"))
+        self.assertIn("setcap cap_net_raw+ep", record["wire"]["reason"])
+
     def download(self, lab, files, path, megabytes=1):
         """A download and an upload with curl, HTTP and HTTPS, captured on the agent."""
         with netlab.start_nginx(lab.server, files), capture(lab.agent, path):
@@ -242,6 +293,7 @@ if __name__ == "__main__":
             print(f"skipped: there is no {tool}")
             sys.exit(netlab.SKIP)
     DOKIEM = sys.argv.pop(1)
+    REFERENCE = sys.argv.pop(1)
     if "without libpcap" in netlab.run(DOKIEM, "wire", "/dev/null", check=False).stderr:
         print("skipped: built without libpcap")
         sys.exit(netlab.SKIP)

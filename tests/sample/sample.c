@@ -152,6 +152,18 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
         .latency_idle = latency(20 * DK_NS_PER_MS),
         .latency_download = {.status = DK_STATUS_NOT_MEASURED, .reason = "not asked for"},
         .latency_upload = {.status = DK_STATUS_NOT_MEASURED, .reason = "not asked for"},
+        .wire = {.status = DK_STATUS_OK,
+                 .interface = "wwan0",
+                 .duration_ns = 22 * DK_NS_PER_S,
+                 .frames = 98765,
+                 .dropped = 3,
+                 .flows = 9,
+                 .acks_of_unseen = 2,
+                 .up = {40000, 20000000, 17400000, 31, 44888, 0, 12, 0},
+                 .down = {58000, 60000000, 57000000, 54, 78192, 6, 0, 1},
+                 .syn = {9, 31000000, 33500000, 52000000, 52000000},
+                 .rtt_ack = {8000, 30900000, 61000000, 92000000, 140000000},
+                 .rtt_timestamp = {0, -1, -1, -1, -1}},
         .data_used_bytes = download_bps / 8 * 14,
     };
     dk_sample_judge(out);

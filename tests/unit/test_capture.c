@@ -6,6 +6,7 @@
 #include "agent/base/bytes.h"
 #include "agent/base/clock.h"
 #include "probes/capture/flows.h"
+#include "probes/capture/wire.h"
 #include "tests/harness/harness.h"
 
 enum { FRAME_MAX = 400, MS = 1000000 };
@@ -599,6 +600,64 @@ static void sent_again_agrees_with_a_map_of_bytes(void)
     }
 }
 
+static void flows_with_the_server_are_summed(void)
+{
+    static const struct told told[] = {
+        HANDSHAKE,
+        T(30, 'c', A, 100, 1000, 50, .timestamp = 30),
+        T(60, 'c', A, 100, 1000, 50, .timestamp = 60),
+        T(90, 's', A, 1000, 150, 70, .timestamp = 7, .echo = 30),
+        // Another flow between the same ends.
+        T(100, 'c', S, 7777, 0, 0),
+        T(140, 's', S | A, 8888, 7778, 0),
+        T(141, 's', A, 9000, 7778, 10),
+        T(142, 's', A, 8889, 7778, 111),
+    };
+    struct dk_flows flows = {0};
+    struct dk_wire wire = {.dropped = 5};
+
+    CU_ASSERT_EQUAL_FATAL(dk_flows_init(&flows, 4, "10.77.2.1", NULL), DK_OK);
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+        tell(&flows, &told[i]);
+    CU_ASSERT_EQUAL_FATAL(dk_wire_sum(&flows, &wire), DK_OK);
+    CU_ASSERT_EQUAL(wire.dropped, 5);
+    CU_ASSERT_EQUAL(wire.frames, 10);
+    CU_ASSERT_EQUAL(wire.flows, 2);
+    CU_ASSERT_EQUAL(wire.up.packets, 5);
+    CU_ASSERT_EQUAL(wire.up.payload_bytes, 100);
+    CU_ASSERT_EQUAL(wire.up.retransmissions, 1);
+    CU_ASSERT_EQUAL(wire.up.retransmitted_bytes, 50);
+    CU_ASSERT_EQUAL(wire.down.packets, 5);
+    CU_ASSERT_EQUAL(wire.down.payload_bytes, 191);
+    CU_ASSERT_EQUAL(wire.down.out_of_order, 1);
+    CU_ASSERT_EQUAL(wire.down.retransmissions, 0);
+    CU_ASSERT_EQUAL(wire.syn.count, 2);
+    CU_ASSERT_EQUAL(wire.syn.min_ns, 20 * MS);
+    CU_ASSERT_EQUAL(wire.syn.median_ns, 30 * MS);
+    CU_ASSERT_EQUAL(wire.syn.max_ns, 40 * MS);
+    CU_ASSERT_EQUAL(wire.rtt_ack.count, 2);
+    CU_ASSERT_EQUAL(wire.rtt_timestamp.count, 0);
+    CU_ASSERT_EQUAL(wire.rtt_timestamp.median_ns, -1);
+    dk_flows_free(&flows);
+
+    // The server as the one that opened the flow, and a server that none of them is with.
+    static const struct {
+        const char *server;
+        int64_t up, down;
+    } rows[] = {{"10.77.1.1", 5, 5}, {"10.77.9.9", 0, 0}};
+
+    for (size_t k = 0; k < 2; k++) {
+        CU_ASSERT_EQUAL_FATAL(dk_flows_init(&flows, 4, rows[k].server, NULL), DK_OK);
+        for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+            tell(&flows, &told[i]);
+        CU_ASSERT_EQUAL_FATAL(dk_wire_sum(&flows, &wire), DK_OK);
+        CU_ASSERT_EQUAL(wire.up.packets, rows[k].up);
+        CU_ASSERT_EQUAL(wire.down.packets, rows[k].down);
+        CU_ASSERT_EQUAL(wire.up.payload_bytes, rows[k].up > 0 ? 191 : 0);
+        dk_flows_free(&flows);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {
@@ -609,6 +668,7 @@ int main(int argc, char **argv)
         DK_CASE(flows_are_judged),
         DK_CASE(round_trips_are_timed),
         DK_CASE(ports_used_again_are_a_new_flow),
+        DK_CASE(flows_with_the_server_are_summed),
         DK_CASE(sent_again_agrees_with_a_map_of_bytes),
         {0},
     };

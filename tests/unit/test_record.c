@@ -53,7 +53,7 @@ static void has_the_names_of_the_design_in_order(void)
 {
     static const char *const names[] = {"schema",          "id",       "seq",    "prev",    "kind",
                                         "device",          "time",     "site",   "link",    "server",
-                                        "data_used_bytes", "download", "upload", "latency", "validity",
+                                        "data_used_bytes", "download", "upload", "latency", "wire", "validity",
                                         "verdict"};
     dk_auto_buf struct dk_buf text = dk_buf_make(DK_RECORD_MAX_BYTES);
 
@@ -191,6 +191,37 @@ static void what_was_seen_before_a_failure_stays(void)
     CU_ASSERT_TRUE(json_is_object(at(root, "upload.series")));
     CU_ASSERT_EQUAL(json_integer_value(at(root, "latency.idle.lost")), 50);
     CU_ASSERT_PTR_NULL(at(root, "latency.idle.rtt_median_ns"));
+}
+
+static void the_wire_is_there_when_it_was_asked_for(void)
+{
+    dk_auto_buf struct dk_buf text = dk_buf_make(DK_RECORD_MAX_BYTES);
+
+    fresh();
+
+    dk_auto(json) json_t *root = build(&text);
+
+    CU_ASSERT_EQUAL(json_integer_value(at(root, "wire.up.retransmissions")), 31);
+    CU_ASSERT_EQUAL(json_integer_value(at(root, "wire.dropped")), 3);
+    CU_ASSERT_EQUAL(json_integer_value(at(root, "wire.rtt_timestamp.count")), 0);
+    CU_ASSERT_PTR_NULL(at(root, "wire.rtt_timestamp.rtt_median_ns"));
+
+    dk_auto_buf struct dk_buf refused = dk_buf_make(DK_RECORD_MAX_BYTES);
+
+    sample.measurement.wire = (struct dk_wire){.status = DK_STATUS_NOT_MEASURED, .reason = "no right to capture"};
+
+    dk_auto(json) json_t *without = build(&refused);
+
+    CU_ASSERT_EQUAL(json_object_size(at(without, "wire")), 2);
+    CU_ASSERT_STRING_EQUAL(text_at(without, "wire.reason"), "no right to capture");
+
+    dk_auto_buf struct dk_buf unasked = dk_buf_make(DK_RECORD_MAX_BYTES);
+
+    sample.measurement.wire = (struct dk_wire){0};
+
+    dk_auto(json) json_t *none = build(&unasked);
+
+    CU_ASSERT_PTR_NULL(at(none, "wire"));
 }
 
 static void a_failed_run_says_why(void)
@@ -397,6 +428,7 @@ int main(int argc, char **argv)
         DK_CASE(a_missing_figure_has_a_reason_and_no_number),
         DK_CASE(every_round_trip_is_kept),
         DK_CASE(what_was_seen_before_a_failure_stays),
+        DK_CASE(the_wire_is_there_when_it_was_asked_for),
         DK_CASE(a_failed_run_says_why),
         DK_CASE(no_record_is_lost_for_a_reason),
         DK_CASE(the_own_address_is_cut_to_its_network),

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probes/capture/live.h"
+
+#include <pcap/pcap.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/base/clock.h"
+#include "probes/capture/flows.h"
+#include "probes/capture/wire.h"
+
+enum {
+    SNAP_BYTES = 160,        // link, VLAN tag, IPv6 and TCP with all their usual options
+    BUFFER_BYTES = 8 << 20,  // 0.3 s of 1 Gb/s
+    READ_INTERVAL_MS = 20,   // the kernel hands over what it has this often at the least
+    FLOWS_MAX = 512,
+    FILTER_SIZE = 64 + DK_ADDRESS_SIZE,
+};
+
+struct dk_live {
+    struct dk_loop *loop;
+    pcap_t *capture; // owned
+    int fd;          // of the capture, on the loop; -1 when not
+    enum dk_link_layer link;
+    struct dk_flows flows;
+    struct dk_mono begun;
+    enum dk_err err; // the first; nothing is taken in after it
+    char interface[IF_NAMESIZE];
+    char reason[DK_REASON_SIZE]; // why the capture broke off; "" when it did not
+};
+
+static void take_frame(u_char *user, const struct pcap_pkthdr *header, const u_char *bytes)
+{
+    struct dk_live *live = (struct dk_live *)(void *)user;
+    struct dk_frame frame = {bytes, header->caplen, header->len > header->caplen ? header->len : header->caplen,
+                             header->ts.tv_sec * DK_NS_PER_S + header->ts.tv_usec};
+
+    if (live->err == DK_OK)
+        live->err = dk_flows_add(&live->flows, live->link, &frame);
+}
+
+static void stop_watching(struct dk_live *live)
+{
+    if (live->fd >= 0)
+        dk_loop_unwatch(live->loop, live->fd);
+    live->fd = -1;
+}
+
+static void on_ready(void *argument, short events)
+{
+    struct dk_live *live = argument;
+
+    (void)events;
+    if (pcap_dispatch(live->capture, -1, take_frame, (u_char *)live) != PCAP_ERROR)
+        return;
+    snprintf(live->reason, sizeof live->reason, "the capture broke off: %.150s", pcap_geterr(live->capture));
+    stop_watching(live);
+}
+
+static void refuse(struct dk_wire *wire, const char *what, const char *why)
+{
+    wire->status = DK_STATUS_NOT_MEASURED;
+    snprintf(wire->reason, sizeof wire->reason, "%.90s%.100s", what, why);
+}
+
+static bool set_filter(pcap_t *capture, const char *server)
+{
+    char text[FILTER_SIZE];
+    struct bpf_program program;
+
+    snprintf(text, sizeof text, "host %s", server);
+    if (pcap_compile(capture, &program, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
+        return false;
+
+    int result = pcap_setfilter(capture, &program);
+
+    pcap_freecode(&program);
+    return result == 0;
+}
+
+// Opens the interface; false with the reason in `wire`.
+static bool open_interface(struct dk_live *live, const char *interface, const char *server, struct dk_wire *wire)
+{
+    char why[PCAP_ERRBUF_SIZE] = "";
+
+    live->capture = pcap_create(interface, why);
+    if (live->capture == NULL) {
+        refuse(wire, "no capture: ", why);
+        return false;
+    }
+    (void)pcap_set_snaplen(live->capture, SNAP_BYTES);
+    (void)pcap_set_buffer_size(live->capture, BUFFER_BYTES);
+    (void)pcap_set_timeout(live->capture, READ_INTERVAL_MS);
+    (void)pcap_set_tstamp_precision(live->capture, PCAP_TSTAMP_PRECISION_NANO);
+
+    int result = pcap_activate(live->capture);
+
+    if (result == PCAP_ERROR_PERM_DENIED) {
+        refuse(wire, "no right to capture; grant it with: ", "setcap cap_net_raw+ep /usr/bin/dokiem");
+    } else if (result < 0) {
+        refuse(wire, "no capture: ", pcap_geterr(live->capture));
+    } else if (!dk_link_layer_find(pcap_datalink(live->capture), &live->link)) {
+        refuse(wire, "frames of this link layer cannot be read: ", interface);
+    } else if (pcap_get_tstamp_precision(live->capture) != PCAP_TSTAMP_PRECISION_NANO ||
+               !set_filter(live->capture, server) || pcap_setnonblock(live->capture, 1, why) != 0 ||
+               (live->fd = pcap_get_selectable_fd(live->capture)) < 0) {
+        refuse(wire, "no capture: ", why[0] != '\0' ? why : pcap_geterr(live->capture));
+    } else {
+        return true;
+    }
+    return false;
+}
+
+enum dk_err dk_live_open(struct dk_loop *loop, const char *interface, const char *server, struct dk_live **out,
+                         struct dk_wire *wire)
+{
+    dk_auto(live) struct dk_live *live = calloc(1, sizeof *live);
+
+    *out = NULL;
+    if (live == NULL)
+        return DK_ERR_MEMORY;
+    live->loop = loop;
+    live->fd = -1;
+    live->begun = dk_mono_now();
+    snprintf(live->interface, sizeof live->interface, "%s", interface);
+
+    enum dk_err err = dk_flows_init(&live->flows, FLOWS_MAX, server, NULL);
+
+    if (err == DK_ERR_USAGE || interface[0] == '\0') {
+        refuse(wire, "no capture: ", "the server's address or the interface towards it is not known");
+        return DK_OK;
+    }
+    if (err != DK_OK)
+        return err;
+    if (!open_interface(live, interface, server, wire))
+        return DK_OK;
+    err = dk_loop_watch(loop, live->fd, POLLIN, on_ready, live);
+    if (err != DK_OK)
+        return err;
+    *out = live;
+    live = NULL;
+    return DK_OK;
+}
+
+enum dk_err dk_live_conclude(struct dk_live *live, struct dk_wire *wire)
+{
+    struct pcap_stat stat = {0};
+
+    // What the kernel still holds; it is handed over at the end of an interval at the latest.
+    if (live->fd >= 0) {
+        struct pollfd ready = {.fd = live->fd, .events = POLLIN};
+
+        for (int i = 0; i < 100 && live->fd >= 0 && poll(&ready, 1, 2 * READ_INTERVAL_MS) > 0; i++)
+            on_ready(live, POLLIN);
+    }
+    stop_watching(live);
+    snprintf(wire->interface, sizeof wire->interface, "%s", live->interface);
+    wire->duration_ns = dk_mono_diff_ns(dk_mono_now(), live->begun);
+    wire->dropped = pcap_stats(live->capture, &stat) == 0 ? (int64_t)stat.ps_drop : -1;
+    wire->status = live->reason[0] != '\0' ? DK_STATUS_FAILED : DK_STATUS_OK;
+    snprintf(wire->reason, sizeof wire->reason, "%s", live->reason);
+    return live->err != DK_OK ? live->err : dk_wire_sum(&live->flows, wire);
+}
+
+void dk_live_free(struct dk_live *live)
+{
+    if (live == NULL)
+        return;
+    stop_watching(live);
+    if (live->capture != NULL)
+        pcap_close(live->capture);
+    dk_flows_free(&live->flows);
+    free(live);
+}
