@@ -235,11 +235,16 @@ static enum dk_err take_segment(struct dk_direction *own, const struct dk_direct
     const struct dk_packet *packet = s->packet;
     enum dk_err err = DK_OK;
 
-    if (s->start == s->end || s->keep_alive)
+    if (s->keep_alive || (packet->flags & DK_TCP_RST) != 0)
         return DK_OK;
-    s->below = own->started && after(s->start, own->next) < 0;
-    if (err == DK_OK && own->started && after(s->start, own->next) > 0)
+    // An ACK without data tells of a gap too.
+    if (own->started && after(s->start, own->next) > 0) {
         err = add_hole(own, own->next, s->start, packet->time_ns);
+        own->next = s->start;
+    }
+    if (s->start == s->end)
+        return err;
+    s->below = own->started && after(s->start, own->next) < 0;
     if (err == DK_OK && s->below)
         err = judge_below(own, other, s);
     if (err == DK_OK)
@@ -324,7 +329,8 @@ enum dk_err dk_direction_add(struct dk_direction *own, struct dk_direction *othe
     s.end = s.start + (uint32_t)packet->payload_bytes + ((packet->flags & (DK_TCP_SYN | DK_TCP_FIN)) != 0);
     s.probe = own->started && other->acked && other->last_window == 0 && packet->payload_bytes == 1 &&
               s.start == own->next;
-    s.keep_alive = own->started && !s.probe && packet->payload_bytes <= 1 && s.start == own->next - 1 && control == 0;
+    s.keep_alive = own->started && !s.probe && packet->payload_bytes <= 1 && s.start == own->next - 1 &&
+                   control == 0 && (own->hole_count == 0 || own->holes[own->hole_count - 1].right != own->next);
 
     if (own->acked && packet->payload_bytes == 0 && packet->window != 0 && packet->window == own->last_window &&
         s.start == own->next && packet->acknowledgement == own->last_ack && control == 0 &&

@@ -102,9 +102,13 @@ class Wire(unittest.TestCase):
         self.assertEqual(reasons["unexplained"], 0, name)
         # What is left when the differences are explained is equal.
         change = reasons["seen"] + reasons["too_late"] - reasons["too_soon"]
-        self.assertEqual(said["retransmissions"], model.tshark["retransmissions"] + change, name)
-        self.assertEqual(said["out_of_order"], model.tshark["out_of_order"] - change, name)
-        self.assertEqual(said["rtt_ack"]["count"] + said["rtt_ack"]["left_out"], model.tshark["rtts"], name)
+        self.assertEqual(said["retransmissions"],
+                         model.tshark["retransmissions"] + change + reasons["byte_again"], name)
+        self.assertEqual(said["out_of_order"],
+                         model.tshark["out_of_order"] - change + reasons["byte_overtaken"], name)
+        self.assertLessEqual(model.kept_alive_rtts, model.kept_alive, name)
+        self.assertEqual(said["rtt_ack"]["count"] + said["rtt_ack"]["left_out"] + model.kept_alive_rtts,
+                         model.tshark["rtts"], name)
         self.same_round_trips(model.rtt_ack, model.left_out, said["rtt_ack"], name + ": rtt_ack")
         self.same_round_trips(model.rtt_timestamp, None, said["rtt_timestamp"], name + ": rtt_timestamp")
 

@@ -7,13 +7,15 @@ anew with plain sets and lists, and sorts each packet on which these rules and t
   seen      tshark: out of order. Its bytes are in an earlier packet, so it was sent again.
   too_soon  tshark: sent again. Its bytes are new, and it comes sooner than the sender can have heard of the gap.
   too_late  tshark: out of order. Its bytes are new, and it comes when the sender can have heard of the gap.
+  byte_again, byte_overtaken
+            tshark: a keep-alive. Its one byte is new and was passed over, so it was sent again or overtaken.
 
 A packet that differs in any other way is `unexplained`.
 """
 import collections
 import subprocess
 
-REASONS = ("seen", "too_soon", "too_late", "unexplained")
+REASONS = ("seen", "too_soon", "too_late", "byte_again", "byte_overtaken", "unexplained")
 FIELDS = ("frame.number frame.time_epoch tcp.stream ip.src ipv6.src tcp.srcport tcp.seq_raw tcp.ack_raw tcp.len "
           "tcp.flags ip.len ipv6.plen tcp.analysis.retransmission tcp.analysis.out_of_order "
           "tcp.analysis.duplicate_ack tcp.analysis.ack_rtt tcp.analysis.initial_rtt tcp.analysis.keep_alive "
@@ -68,7 +70,7 @@ class Direction:
         self.tshark = collections.Counter()
         self.reasons = collections.Counter()
         self.rtt_ack, self.rtt_timestamp = [], []
-        self.left_out = 0
+        self.left_out = self.kept_alive_rtts = self.kept_alive = 0
 
     def place(self, number):
         return (number - self.base + (1 << 31)) % (1 << 32) - (1 << 31)
@@ -100,14 +102,14 @@ class Flow:
             own.counts["retransmitted_bytes"] += p.size if again else 0
             if (again, not again) != (p.again, p.out_of_order):
                 explained = p.out_of_order if again else p.again
+                if p.keep_alive:
+                    why, explained = "byte_again" if again else "byte_overtaken", True
                 own.reasons[why if explained else "unexplained"] += 1
             for entry in own.waiting:
                 if start < entry[0] <= end:
                     entry[1] = True
         elif p.again or p.out_of_order:
             own.reasons["unexplained"] += 1
-        if own.next is not None and start > own.next:
-            own.gaps.append((own.next, start, p.time))
         if all(entry[0] != end for entry in own.waiting):
             own.waiting.append([end, below])
         if not below and p.tsval is not None:
@@ -124,7 +126,9 @@ class Flow:
         unclear = any(entry[1] for entry in covered)
         advances = own.acked is None or ack > other.place(own.acked)
         if p.ack_rtt is not None:
-            if unclear:
+            if all(entry[0] != ack for entry in covered):
+                other.kept_alive_rtts += 1  # tshark takes the byte of a keep-alive for a segment
+            elif unclear:
                 other.left_out += 1
             else:
                 other.rtt_ack.append(p.ack_rtt)
@@ -146,7 +150,13 @@ class Flow:
         self.initial_rtt = self.initial_rtt or p.initial_rtt
         start = own.place(p.seq)
         end = start + p.size + (p.flags & (SYN | FIN) != 0)
-        if end > start and not p.keep_alive:
+        kept_alive = p.keep_alive and not any(left <= start < right for left, right, _ in own.gaps
+                                              if own.seen[start:start + 1] != b"\1")
+        own.kept_alive += kept_alive and p.size
+        if own.next is not None and start > own.next and not p.flags & RST:
+            own.gaps.append((own.next, start, p.time))
+            own.next = start
+        if end > start and not kept_alive and not p.flags & RST:
             self.add_data(own, other, p, start, end)
         elif own.next is None:
             own.next = start

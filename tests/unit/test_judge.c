@@ -518,23 +518,6 @@ static void limits_are_flagged_where_they_reach_the_figure(void)
         }
 }
 
-static void a_capture_with_gaps_is_flagged(void)
-{
-    struct dk_validity validity;
-    struct dk_measurement m = {.download = sound(), .upload = sound()};
-
-    m.wire = (struct dk_wire){.status = DK_STATUS_OK, .dropped = 0};
-    dk_judge_validity(&m, &on_5g, &validity);
-    CU_ASSERT_EQUAL(validity.count, 0);
-    m.wire.dropped = -1;
-    dk_judge_validity(&m, &on_5g, &validity);
-    CU_ASSERT_EQUAL(validity.count, 0);
-    m.wire.dropped = 1;
-    dk_judge_validity(&m, &on_5g, &validity);
-    CU_ASSERT_EQUAL_FATAL(validity.count, 1);
-    CU_ASSERT_EQUAL(validity.flags[0].code, DK_FLAG_CAPTURE_DROPPED);
-}
-
 static void traffic_on_loopback_is_not_foreign(void)
 {
     struct dk_measurement m = {.download = sound()};
@@ -702,7 +685,6 @@ int main(int argc, char **argv)
                                            DK_CASE(flags_name_the_reasons_to_doubt),
         DK_CASE(a_tunnel_spoils_a_failure_but_no_pass),
         DK_CASE(limits_are_flagged_where_they_reach_the_figure),
-        DK_CASE(a_capture_with_gaps_is_flagged),
         DK_CASE(traffic_on_loopback_is_not_foreign),
         DK_CASE(round_trips_beside_are_not_foreign),
         DK_CASE(a_limit_spoils_only_what_rests_on_a_bad_figure),

@@ -224,6 +224,27 @@ static void the_wire_is_there_when_it_was_asked_for(void)
     CU_ASSERT_PTR_NULL(at(none, "wire"));
 }
 
+static void a_capture_with_gaps_is_flagged(void)
+{
+    for (int64_t dropped = -1; dropped <= 1; dropped++) {
+        fresh();
+        sample.measurement.wire.dropped = 0;
+        dk_sample_judge(&sample);
+
+        size_t others = sample.validity.count;
+
+        sample.measurement.wire.dropped = dropped;
+        dk_sample_judge(&sample);
+        CU_ASSERT_EQUAL(sample.validity.count, others + (dropped > 0));
+    }
+
+    bool flagged = false;
+
+    for (size_t i = 0; i < sample.validity.count; i++)
+        flagged |= sample.validity.flags[i].code == DK_FLAG_CAPTURE_DROPPED;
+    CU_ASSERT_TRUE(flagged);
+}
+
 static void a_failed_run_says_why(void)
 {
     dk_auto_buf struct dk_buf text = dk_buf_make(DK_RECORD_MAX_BYTES);
@@ -429,6 +450,7 @@ int main(int argc, char **argv)
         DK_CASE(every_round_trip_is_kept),
         DK_CASE(what_was_seen_before_a_failure_stays),
         DK_CASE(the_wire_is_there_when_it_was_asked_for),
+        DK_CASE(a_capture_with_gaps_is_flagged),
         DK_CASE(a_failed_run_says_why),
         DK_CASE(no_record_is_lost_for_a_reason),
         DK_CASE(the_own_address_is_cut_to_its_network),
