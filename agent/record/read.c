@@ -14,6 +14,8 @@ DK_DEFINE_FREE(json, json_t, json_decref)
 
 enum { SERIES_COUNT_MAX = 1 << 17 };
 
+#define RTT_MAX_NS (1000 * DK_NS_PER_S) // no timeout is as long
+
 // The first error stands; after it nothing is read.
 struct reader {
     enum dk_err err;
@@ -126,6 +128,33 @@ static void get_throughput(struct reader *r, const json_t *root, const char *key
         fail(r, DK_ERR_DATA, "rate_bps", "the rates and the series of a measured figure");
 }
 
+// The round-trip time of each that was sent; older records have none.
+static void get_round_trips(struct reader *r, const json_t *series, struct dk_latency *out)
+{
+    size_t count = json_array_size(series);
+
+    if (series == NULL || r->err != DK_OK)
+        return;
+    if (!json_is_array(series) || count > SERIES_COUNT_MAX || (int64_t)count != out->sent) {
+        fail(r, DK_ERR_DATA, "series_ns", "as many round-trip times as were sent");
+        return;
+    }
+    out->series_ns = calloc(count + 1, sizeof *out->series_ns);
+    if (out->series_ns == NULL) {
+        fail(r, DK_ERR_MEMORY, "series_ns", "more memory than there is");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_array_get(series, i);
+
+        out->series_ns[i] = json_integer_value(value);
+        if (!json_is_integer(value) || out->series_ns[i] < -1 || out->series_ns[i] > RTT_MAX_NS) {
+            fail(r, DK_ERR_DATA, "series_ns", "times from 0 to 1000 s, or -1,");
+            return;
+        }
+    }
+}
+
 static void get_latency(struct reader *r, const json_t *latency, const char *key, struct dk_latency *out)
 {
     const json_t *object = json_object_get(latency, key);
@@ -138,8 +167,11 @@ static void get_latency(struct reader *r, const json_t *latency, const char *key
     out->rtt_min_ns = get_integer(r, object, "rtt_min_ns");
     out->rtt_median_ns = get_integer(r, object, "rtt_median_ns");
     out->rtt_p95_ns = get_integer(r, object, "rtt_p95_ns");
+    out->rtt_p99_ns = get_integer(r, object, "rtt_p99_ns");
     out->rtt_max_ns = get_integer(r, object, "rtt_max_ns");
+    out->ipdv_mean_ns = get_integer(r, object, "ipdv_mean_ns");
     out->pdv_p95_ns = get_integer(r, object, "pdv_p95_ns");
+    get_round_trips(r, json_object_get(object, "series_ns"), out);
     if (out->status == DK_STATUS_OK && (out->received < 0 || out->rtt_min_ns < 0 || out->rtt_median_ns < 0 ||
                                         out->rtt_p95_ns < 0))
         fail(r, DK_ERR_DATA, "rtt_median_ns", "the counts and round-trip times of a measured figure");

@@ -12,7 +12,7 @@
 
 struct dk_record_figures {
     // Status, reason, rates, bytes, times and series of the throughputs; status, reason, counts and round-trip times of
-    // the latencies. Steadiness, conditions and tcp are not read.
+    // the latencies, and their series. Steadiness, conditions and tcp are not read.
     struct dk_measurement measurement;
     enum dk_technology technology; // that it was judged as
     struct dk_validity validity;

@@ -86,13 +86,31 @@ static void recompute_throughput(struct differences *differences, const char *pa
     throughput->steadiness = again.steadiness;
 }
 
-// The single round-trip times are not in the record: only what follows from other figures.
-static void recompute_latency(struct differences *differences, const char *part, const struct dk_latency *latency)
+// Puts what follows from the single round-trip times in the place of what was recorded. Older records do not have them:
+// then only what follows from other figures is looked at.
+static void recompute_latency(struct differences *differences, const char *part, struct dk_latency *latency)
 {
-    if (latency->sent >= 0)
-        compare(differences, part, "lost", latency->lost, latency->sent - latency->received);
-    if (latency->status == DK_STATUS_OK)
-        compare(differences, part, "pdv_p95_ns", latency->pdv_p95_ns, latency->rtt_p95_ns - latency->rtt_min_ns);
+    struct dk_latency again = *latency;
+
+    if (latency->series_ns == NULL) {
+        again.lost = latency->sent < 0 ? latency->lost : latency->sent - latency->received;
+        again.pdv_p95_ns = latency->rtt_p95_ns < 0 ? latency->pdv_p95_ns : latency->rtt_p95_ns - latency->rtt_min_ns;
+    } else if (dk_stats_latency(latency->series_ns, (size_t)latency->sent, &again) != DK_OK) {
+        differences->err = DK_ERR_MEMORY;
+        return;
+    }
+    compare(differences, part, "received", latency->received, again.received);
+    compare(differences, part, "lost", latency->lost, again.lost);
+    if (latency->status == DK_STATUS_OK) {
+        compare(differences, part, "rtt_min_ns", latency->rtt_min_ns, again.rtt_min_ns);
+        compare(differences, part, "rtt_median_ns", latency->rtt_median_ns, again.rtt_median_ns);
+        compare(differences, part, "rtt_p95_ns", latency->rtt_p95_ns, again.rtt_p95_ns);
+        compare(differences, part, "rtt_p99_ns", latency->rtt_p99_ns, again.rtt_p99_ns);
+        compare(differences, part, "rtt_max_ns", latency->rtt_max_ns, again.rtt_max_ns);
+        compare(differences, part, "pdv_p95_ns", latency->pdv_p95_ns, again.pdv_p95_ns);
+        compare(differences, part, "ipdv_mean_ns", latency->ipdv_mean_ns, again.ipdv_mean_ns);
+    }
+    *latency = again;
 }
 
 // The profile that the record names, by its SHA-256.

@@ -76,7 +76,9 @@ class Recompute(unittest.TestCase):
         for path in (("download", "rate_bps"), ("download", "rate_whole_bps"), ("download", "rate_low_bps"),
                      ("download", "rate_high_bps"), ("download", "bytes"), ("download", "duration_ns"),
                      ("download", "ramp_up_ns"), ("upload", "rate_bps"), ("latency", "idle", "pdv_p95_ns"),
-                     ("latency", "idle", "lost")):
+                     ("latency", "idle", "lost"), ("latency", "idle", "rtt_median_ns"),
+                     ("latency", "idle", "rtt_p99_ns"), ("latency", "download", "rtt_p95_ns"),
+                     ("latency", "upload", "ipdv_mean_ns")):
             status, lines, _ = self.recompute(self.altered(set_in(*path)))
             self.assertEqual((status, lines[0]["result"]), (65, "differs"), path)
             figures = {difference["figure"]: difference for difference in lines[0]["differences"]}
