@@ -388,97 +388,58 @@ static const struct {
 } judged[] = {
     {"in order",
      {HANDSHAKE, T(22, 's', A, 1000, 100, 100), T(23, 's', A, 1100, 100, 100), T(23, 'c', A, 100, 1200, 0)},
-     {0},
-     {0},
-     {1, 2},
-     {0}},
+     {0}, {0}, {1, 2}, {0}},
     {"sent again, seen twice, and what its ACK says is unclear",
      {HANDSHAKE, T(30, 'c', A, 100, 1000, 50), T(60, 'c', A, 100, 1000, 50), T(81, 's', A, 1000, 150, 0)},
-     {1, 0, 0},
-     {0},
-     {1, 1},
-     {1, 0}},
+     {1, 0, 0}, {0}, {1, 1}, {1, 0}},
     {"a part of it seen twice",
      {HANDSHAKE, T(30, 'c', A, 100, 1000, 50), T(60, 'c', A, 140, 1000, 50)},
-     {1, 0, 0},
-     {0},
-     {1, 1},
-     {0}},
+     {1, 0, 0}, {0}, {1, 1}, {0}},
     {"a gap filled sooner than the server can have heard of it",
      {HANDSHAKE, T(30, 's', A, 1100, 100, 100), T(30, 'c', A, 100, 1000, 0), T(35, 's', A, 1000, 100, 100),
       T(35, 'c', A, 100, 1200, 0)},
-     {0, 0, 1},
-     {0, 1, 0},
-     {1, 1},
-     {0, 1}},
+     {0, 0, 1}, {0, 1, 0}, {1, 1}, {0, 1}},
     {"a gap filled a round trip later",
      {HANDSHAKE, T(30, 's', A, 1100, 100, 100), T(30, 'c', A, 100, 1000, 0), T(50, 's', A, 1000, 100, 100),
       T(50, 'c', A, 100, 1200, 0)},
-     {0, 0, 1},
-     {1, 0, 0},
-     {1, 1},
-     {0, 1}},
+     {0, 0, 1}, {1, 0, 0}, {1, 1}, {0, 1}},
     {"a gap filled bit by bit, then once more",
      {HANDSHAKE, T(30, 's', A, 1300, 100, 10), T(31, 's', A, 1100, 100, 100), T(32, 's', A, 1200, 100, 100),
       T(33, 's', A, 1000, 100, 100), T(34, 's', A, 1050, 100, 10)},
-     {0},
-     {1, 3, 0},
-     {1, 1},
-     {0}},
+     {0}, {1, 3, 0}, {1, 1}, {0}},
     {"SYN and SYN-ACK sent again",
      {T(0, 'c', S, 99, 0, 0), T(5, 'c', S, 99, 0, 0), T(20, 's', S | A, 999, 100, 0),
       T(25, 's', S | A, 999, 100, 0)},
-     {1, 0, 0},
-     {1, 0, 0},
-     {0},
-     {1, 0}},
+     {1, 0, 0}, {1, 0, 0}, {0}, {1, 0}},
     {"duplicate ACKs; not those with another window or with data",
      {HANDSHAKE, T(30, 'c', A, 100, 1000, 0), T(31, 'c', A, 100, 1000, 0),
       T(32, 'c', A, 100, 1000, 0, .window = 400), T(33, 'c', A, 100, 1000, 1, .window = 400),
       T(34, 'c', A | F, 101, 1000, 0, .window = 400)},
-     {0, 0, 2},
-     {0},
-     {1, 1},
-     {0}},
+     {0, 0, 2}, {0}, {1, 1}, {0}},
     {"a kept-alive connection",
      {HANDSHAKE, T(30, 'c', A, 99, 1000, 0), T(50, 's', A, 1000, 100, 0), T(60, 'c', A, 99, 1000, 1),
       T(80, 's', A, 1000, 100, 0)},
-     {0},
-     {0},
-     {1, 1},
-     {0}},
+     {0}, {0}, {1, 1}, {0}},
+    {"a gap in the capture: what was acknowledged can only be sent again",
+     {HANDSHAKE, T(30, 's', A, 1100, 100, 100), T(31, 'c', A, 100, 1200, 0), T(32, 's', A, 1000, 100, 100)},
+     {0}, {1, 0, 0}, {1, 2}, {0}},
     {"one byte overtaken by an ACK is no keep-alive",
      {HANDSHAKE, T(30, 's', A, 1001, 100, 0), T(31, 's', A, 1000, 100, 1)},
-     {0},
-     {0, 1, 0},
-     {1, 1},
-     {0}},
+     {0}, {0, 1, 0}, {1, 1}, {0}},
     {"one byte that an ACK told of, sent again",
      {HANDSHAKE, T(30, 's', A, 1001, 100, 0), T(60, 's', A, 1000, 100, 1)},
-     {0},
-     {1, 0, 0},
-     {1, 1},
-     {0}},
+     {0}, {1, 0, 0}, {1, 1}, {0}},
     {"probes of a closed window",
      {HANDSHAKE, T(30, 's', A, 1000, 100, 10), T(31, 'c', A, 100, 1010, 0, .window = 1)},
-     {0},
-     {0},
-     {1, 2},
-     {0}},
+     {0}, {0}, {1, 2}, {0}},
     {"numbers that wrap",
      {T(0, 'c', S, UINT32_MAX - 1, 0, 0), T(20, 's', S | A, UINT32_MAX, UINT32_MAX, 0),
       T(21, 'c', A, UINT32_MAX, 0, 0), T(22, 'c', A, UINT32_MAX, 0, 10), T(23, 'c', A, 9, 0, 10),
       T(45, 's', A, 0, 19, 0), T(46, 'c', A, 9, 0, 10)},
-     {1, 0, 0},
-     {0},
-     {2, 1},
-     {0}},
+     {1, 0, 0}, {0}, {2, 1}, {0}},
     {"begun before the capture",
      {T(0, 's', A, 5000, 1, 100), T(1, 's', A, 4900, 1, 100), T(9, 's', A, 4800, 1, 100)},
-     {1, 1, 0},
-     {0},
-     {0},
-     {0}},
+     {1, 1, 0}, {0}, {0}, {0}},
 };
 
 static void flows_are_judged(void)
@@ -549,6 +510,25 @@ static void round_trips_are_timed(void)
     CU_ASSERT_EQUAL(flow->from[0].ip_bytes, 4 * 52 + 100);
     CU_ASSERT_EQUAL(flow->from[0].payload_bytes, 100);
     dk_flows_free(&flows);
+}
+
+static void a_handshake_sent_twice_has_no_time(void)
+{
+    static const struct told told[] = {T(0, 'c', S, 99, 0, 0), T(5, 'c', S, 99, 0, 0), T(20, 's', S | A, 999, 100, 0),
+                                       T(21, 'c', A, 100, 1000, 0), T(25, 's', S | A, 999, 100, 0)};
+    // From the first SYN or the second, to the first SYN-ACK or the second.
+    for (size_t first = 0; first < 2; first++)
+        for (size_t count = 3 + first; count <= 5; count++) {
+            bool twice = first == 0 || count == 5;
+            struct dk_flows flows = {0};
+
+            CU_ASSERT_EQUAL_FATAL(dk_flows_init(&flows, 1, NULL, NULL), DK_OK);
+            for (size_t i = first; i < count; i++)
+                tell(&flows, &told[i]);
+            CU_ASSERT_EQUAL(flows.flows[0].syn_ns, twice ? -1 : 15 * MS);
+            CU_ASSERT_EQUAL(flows.flows[0].handshake_ns, twice ? -1 : 16 * MS);
+            dk_flows_free(&flows);
+        }
 }
 
 static void ports_used_again_are_a_new_flow(void)
@@ -679,6 +659,7 @@ int main(int argc, char **argv)
         DK_CASE(link_layers_have_their_numbers),
         DK_CASE(flows_are_judged),
         DK_CASE(round_trips_are_timed),
+        DK_CASE(a_handshake_sent_twice_has_no_time),
         DK_CASE(ports_used_again_are_a_new_flow),
         DK_CASE(flows_with_the_server_are_summed),
         DK_CASE(sent_again_agrees_with_a_map_of_bytes),
