@@ -350,7 +350,8 @@ static int64_t level_bps(const struct dk_series *series, int64_t bytes, size_t g
 
 static bool is_brief(const struct dk_throughput *of, int64_t times)
 {
-    return of->duration_ns < times * DK_STATS_BRIEF_NS && of->bytes < times * DK_STATS_BRIEF_BYTES;
+    return of->duration_ns - of->steadiness.settled_ns < times * DK_STATS_BRIEF_NS &&
+           of->bytes < times * DK_STATS_BRIEF_BYTES;
 }
 
 // Fills the steadiness from the series and the rates.
@@ -397,6 +398,7 @@ bool dk_stats_rates(const struct dk_series *series, int64_t ramp_up_intervals, s
     out->duration_ns = duration_ns;
     out->ramp_up_ns = ramp_up_intervals * series->interval_ns;
     out->rate_whole_bps = whole;
+    out->steadiness.settled_ns = (int64_t)settled_intervals(series) * series->interval_ns;
     out->steadiness.brief = is_brief(out, 1);
     if (steady < DK_STATS_STEADY_MIN_INTERVALS ||
         !dk_stats_rate_bps(sum(series, ramp_up, series->count), (int64_t)steady * series->interval_ns, &rate))

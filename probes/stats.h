@@ -17,8 +17,9 @@ enum {
     // Batches of the interval of a rate, when there are as many intervals.
     DK_STATS_BATCHES_MAX = 20,
 };
-// A test that is shorter and moves less may be nothing but a burst; an unsteady one, with twice as much.
-#define DK_STATS_BRIEF_NS    INT64_C(2400000000)
+// A test that lasts less after it has settled, and moves less in all, may be nothing but a burst; an unsteady one, with
+// twice as much.
+#define DK_STATS_BRIEF_NS    INT64_C(2200000000)
 #define DK_STATS_BRIEF_BYTES INT64_C(30000000)
 
 // The p-quantile for p = permille / 1000 as RFC 2330 section 11.3 defines percentiles: the smallest value x
@@ -67,8 +68,8 @@ int64_t dk_stats_ramp_up_intervals(const struct dk_series *series);
 //   0, t = Student's t (0.975) with max(3, floor((b − 1) / f)) degrees of freedom, at most b − 1. f may be as low as
 //   1/4 when the correlation of neighbouring intervals (not batches) is below −2 / sqrt(m).
 //   steadiness: docs/methodology.md.
-// False when m < DK_STATS_STEADY_MIN_INTERVALS: then the rate, its interval and the steadiness, but for `brief`, are
-// untouched.
+// False when m < DK_STATS_STEADY_MIN_INTERVALS: then the rate, its interval and the steadiness, but for `settled_ns`
+// and `brief`, are untouched.
 // Also false, with *out untouched, when the series cannot be one: nothing in it, a negative value, more than
 // 2^53 bytes or 10^15 ns in all.
 bool dk_stats_rates(const struct dk_series *series, int64_t ramp_up_intervals, struct dk_throughput *out);

@@ -78,6 +78,7 @@ static bool is_decided(const struct sight *sight, const struct dk_thresholds *th
 
 static bool is_precise(struct dk_series series, int64_t precision_ppm)
 {
+    int64_t time_ns = (int64_t)series.count * series.interval_ns;
     size_t step = series.interval_ns >= PRECISE_LOOK_NS ? 1 : (size_t)(PRECISE_LOOK_NS / series.interval_ns);
 
     for (int look = 0; look < PRECISE_LOOKS; look++, series.count -= step) {
@@ -85,6 +86,7 @@ static bool is_precise(struct dk_series series, int64_t precision_ppm)
 
         if (series.count <= step || !dk_stats_rates(&series, dk_stats_ramp_up_intervals(&series), &seen) ||
             seen.steadiness.unsteady || seen.rate_high_bps > rate_max_bps ||
+            (look == 0 && time_ns - seen.steadiness.settled_ns < DK_STATS_BRIEF_NS) ||
             (seen.rate_high_bps - seen.rate_bps) > seen.rate_bps / 1000 * precision_ppm / 1000)
             return false;
     }
@@ -109,7 +111,7 @@ bool dk_stop_now(const struct dk_series *series, const struct dk_stop_rule *rule
     }
     if (rule->stop != DK_STOP_PRECISE && rule->stop != DK_STOP_VERDICT)
         return false;
-    if (time_ns < DK_STATS_BRIEF_NS || !is_precise(*series, rule->precision_ppm))
+    if (!is_precise(*series, rule->precision_ppm))
         return false;
     *out = DK_STOP_PRECISE;
     return true;

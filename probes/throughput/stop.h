@@ -19,6 +19,7 @@ struct dk_stop_rule {
 };
 
 // True when `rule` lets the test end after the intervals of `series`: *out is then PRECISE or VERDICT. One stream is
-// enough (dk_sampler_total). PRECISE: from 2.4 s on, when in the last half second the line was steady and the interval
-// narrow enough. VERDICT: when for each threshold what is still to come cannot change which side of it the line is on.
+// enough (dk_sampler_total). PRECISE: from 2.2 s after the start-up on, when in the last half second the line was
+// steady and the interval narrow enough. VERDICT: when for each threshold what is still to come cannot change which
+// side of it the line is on.
 bool dk_stop_now(const struct dk_series *series, const struct dk_stop_rule *rule, enum dk_stop *out);

@@ -51,7 +51,7 @@ def split(groups, first_min, last_min):
     return best, most / around if around > squares * 1e-12 else 0.0
 
 
-def ramp_up(series, interval_ns):
+def settled(series, interval_ns):
     count = len(series)
     width = max(1, 250_000_000 // interval_ns)
     half = count // 2
@@ -59,8 +59,13 @@ def ramp_up(series, interval_ns):
         return half
     sums = {i: sum(series[i - width + 1:i + 1]) for i in range(width - 1, count)}
     level = median(sums[i] for i in range(max(width - 1, count - half), count))
-    reached = next((i for i in range(width - 1, half) if 10 * sums[i] >= 9 * level), half)
-    start = max(reached, -(-count // 5))
+    return next((i for i in range(width - 1, half) if 10 * sums[i] >= 9 * level), half)
+
+
+def ramp_up(series, interval_ns):
+    count, half = len(series), len(series) // 2
+    width = max(1, 250_000_000 // interval_ns)
+    start = max(settled(series, interval_ns), -(-count // 5))
     if start >= half:
         return half
     groups = groups_of(series, start, width)
@@ -134,14 +139,18 @@ def figures(series, interval_ns):
     low, high = out["rate_low_bps"], out["rate_high_bps"]
     if unsteady:
         low, high = min(low, *levels, out["rate_whole_bps"]), max(high, *levels, out["rate_whole_bps"])
+    settled_ns = settled(series, interval_ns) * interval_ns
     return out | {"unsteady": unsteady,
                   "burst": before > out["rate_high_bps"] and before - value >= value // 20,
-                  "brief": out["duration_ns"] < times * 2_400_000_000 and out["bytes"] < times * 30_000_000,
+                  "brief": out["duration_ns"] - settled_ns < times * 2_200_000_000 and
+                  out["bytes"] < times * 30_000_000,
                   "range_low_bps": low, "range_high_bps": high}
 
 
 def is_precise(series, interval_ns, ppm):
     step = max(1, 250_000_000 // interval_ns)
+    if (len(series) - settled(series, interval_ns)) * interval_ns < 2_200_000_000:
+        return False
     for look in range(3):
         seen = series[:len(series) - look * step]
         now = figures(seen, interval_ns) if len(seen) > step else {}
@@ -178,7 +187,7 @@ def stop(series, interval_ns, rule):
         if rule["stop"] == "verdict" and rule["thresholds"]:
             if time_ns >= 10**9 and is_decided(seen, interval_ns, rule["duration_ns"], rule["thresholds"]):
                 return count, "verdict"
-        elif time_ns >= 2_400_000_000 and is_precise(seen, interval_ns, rule["precision_ppm"]):
+        elif is_precise(seen, interval_ns, rule["precision_ppm"]):
             return count, "precise"
     return len(series), "time"
 

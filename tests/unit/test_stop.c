@@ -202,7 +202,6 @@ struct tally {
     int cost;        // median of the bytes
     int wrong_early; // an early verdict against the link's true rate
     int wrong;       // any verdict
-    int reversed;    // an early verdict that the whole 10 s would have turned round
 };
 
 static struct tally tally(const struct link *link, double of_threshold)
@@ -212,8 +211,6 @@ static struct tally tally(const struct link *link, double of_threshold)
     int n = rounds();
 
     for (int i = 0; i < n; i++) {
-        // The threshold of a recorded link follows from what it moved in this test, which is known only afterwards:
-        // the rule is asked again with the same random numbers.
         struct dk_thresholds one = {1, {{(int64_t)(link->rate_bps / of_threshold), false}}};
         struct dk_stop_rule rule = {DK_STOP_VERDICT, 10 * DK_NS_PER_S, 20000, &one};
         struct test test = run(link, &rule);
@@ -249,6 +246,30 @@ static void a_verdict_far_from_the_threshold_costs_a_quarter(void)
                rows[i].of_threshold, found.cost / 10.0);
         CU_ASSERT_TRUE(found.cost <= rows[i].most);
         CU_ASSERT_EQUAL(found.wrong, 0);
+    }
+}
+
+static void a_verdict_waits_for_what_may_still_come(void)
+{
+    // What a steady line may still do at ± 30 %, and what one that moves may do at all.
+    struct tally steady_line = tally(&(struct link){LINK_STEADY, 260e6, 0, 0, NULL, 0, 0}, 1.3);
+    struct tally moving_line = tally(&(struct link){LINK_NOISY, 400e6, 0.9, 0.15, NULL, 0, 0}, 2);
+    struct dk_stop_rule rule = {DK_STOP_VERDICT, 10 * DK_NS_PER_S, 20000, NULL};
+
+    CU_ASSERT_TRUE(steady_line.cost >= 450 && steady_line.cost <= 600);
+    CU_ASSERT_TRUE(moving_line.cost >= 400);
+
+    // Bursts that last for 4 s, longer than any test is brief: nobody knows their length but by the bytes.
+    for (int64_t threshold_bps = 21 * MBPS; threshold_bps < 40 * MBPS; threshold_bps += 3 * MBPS) {
+        struct link link = {LINK_BURST, 20e6, 0, 0, NULL, 0, 0};
+        struct dk_thresholds one = {1, {{threshold_bps, false}}};
+
+        rule.thresholds = &one;
+        for (int i = 0; i < rounds() / 5; i++) {
+            struct test test = run(&link, &rule);
+
+            CU_ASSERT_TRUE(verdict(&test.seen, threshold_bps) <= 0);
+        }
     }
 }
 
@@ -295,7 +316,7 @@ static void early_verdicts_hold_on_recorded_links(void)
             continue;
         for (size_t i = 0; i < COUNT(shares); i++)
             for (int round = 0; round < rounds() / 2; round++) {
-                // What this test will move, then the same test against a threshold that far from it.
+                // What the link moves in this piece, then a test of the piece against a threshold that far from it.
                 struct dk_thresholds one = {0};
                 struct dk_stop_rule rule = {DK_STOP_TIME, 10 * DK_NS_PER_S, 20000, &one};
                 int64_t at = dk_random_between(0, (int64_t)(count - COUNT_10S));
@@ -379,6 +400,7 @@ int main(int argc, char **argv)
                                            DK_CASE(no_rule_takes_a_burst_for_the_line),
                                            DK_CASE(a_short_test_of_a_burst_is_flagged),
                                            DK_CASE(a_verdict_far_from_the_threshold_costs_a_quarter),
+                                           DK_CASE(a_verdict_waits_for_what_may_still_come),
                                            DK_CASE(early_verdicts_are_right),
                                            DK_CASE(early_verdicts_hold_on_recorded_links),
                                            DK_CASE(nothing_ends_early_without_a_reason),
