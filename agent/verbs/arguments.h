@@ -39,7 +39,7 @@ enum dk_arguments_kind {
 enum dk_err dk_arguments_read(int argc, char **argv, enum dk_arguments_kind kind, const struct dk_own_flag *own,
                               struct dk_arguments *out, struct dk_fault *fault);
 
-// Says a fault on stderr, as "dokiem VERB: WHERE: WHAT; TODO", and returns the exit status that belongs to it.
+// Says a fault on stderr, as "dokiem VERB: WHERE: WHAT; what to do", and returns the exit status that belongs to it.
 int dk_verb_fail(const char *verb, const struct dk_fault *fault);
 
 // --format text|json; the fault names the choices. `text` may be NULL (text).
