@@ -7,319 +7,15 @@
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
 #include "agent/state.h"
-#include "probes/capture/live.h"
-#include "probes/loop.h"
 
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
-// Often enough for a distribution, too rare to load the line itself.
-static const int64_t loaded_interval_ns = 50 * DK_NS_PER_MS;
-static const int64_t progress_interval_ns = 100 * DK_NS_PER_MS;
-
-struct session {
-    const struct dk_settings *settings;
-    const struct dk_rules *rules;
-    const struct dk_run_hooks *hooks;
-    struct dk_plan plan;
-    struct dk_server_urls urls;
-    struct dk_loop *loop;
-    struct dk_run_result *result;
-    bool interrupted;
-};
-
-DK_DEFINE_FREE(loop, struct dk_loop, dk_loop_free)
-
-static void on_interrupt(void *argument, short events)
-{
-    struct session *session = argument;
-
-    (void)events;
-    session->interrupted = true;
-    dk_loop_unwatch(session->loop, session->hooks->interrupt_fd);
-}
-
-static void show_progress(const struct session *session, const struct dk_probe *probe,
-                          const struct dk_probe_run *run, struct dk_mono *next)
-{
-    struct dk_mono now = dk_mono_now();
-    struct dk_progress progress;
-
-    if (session->hooks->progress == NULL || now.ns < next->ns)
-        return;
-    probe->progress(run, &progress);
-    session->hooks->progress(session->hooks->argument, &progress);
-    *next = dk_mono_add_ns(now, progress_interval_ns);
-}
-
-// A latency probe that accompanies a load.
-struct companion {
-    const struct dk_probe *probe; // NULL: there is none
-    struct dk_plan plan;
-    struct dk_probe_run *run; // NULL until the load has ramped up
-    bool concluded;
-};
-
-// Under load round-trip times are taken from a fifth of the timed phase, when the load stands, to its end.
-static enum dk_err accompany(struct session *session, struct companion *companion, const struct dk_probe *load,
-                             const struct dk_probe_run *load_run, struct dk_fault *fault)
-{
-    struct dk_progress progress;
-
-    if (companion->probe == NULL || companion->concluded)
-        return DK_OK;
-    if (load->done(load_run)) {
-        companion->concluded = true;
-        if (companion->run != NULL)
-            companion->probe->conclude(companion->run);
-        return DK_OK;
-    }
-    load->progress(load_run, &progress);
-    if (companion->run != NULL || progress.elapsed_ns < progress.duration_ns / 5 || progress.elapsed_ns == 0)
-        return DK_OK;
-    companion->plan = session->plan;
-    companion->plan.phase = strcmp(load->name, "upload") == 0 ? DK_PHASE_UPLOAD : DK_PHASE_DOWNLOAD;
-    if (companion->plan.latency_interval_ns < loaded_interval_ns)
-        companion->plan.latency_interval_ns = loaded_interval_ns;
-    companion->plan.latency_count =
-        (progress.duration_ns - progress.elapsed_ns) / companion->plan.latency_interval_ns + 1;
-    return companion->probe->start(session->loop, &companion->plan, &session->result->measurement, &companion->run,
-                                   fault);
-}
-
-static void stop_all(const struct dk_probe *probe, struct dk_probe_run *run, struct companion *companion,
-                     const char *reason)
-{
-    if (!probe->done(run))
-        probe->cancel(run, reason);
-    if (companion->run != NULL && !companion->probe->done(companion->run))
-        companion->probe->cancel(companion->run, reason);
-}
-
-// Runs one probe to its end, its deadline, or the interrupt; with `companion_name` (NULL for none) a latency probe
-// beside it. What went wrong is in the measurement; an error is ours.
-static enum dk_err run_probes(struct session *session, const char *name, const char *companion_name,
-                              struct dk_fault *fault)
-{
-    const struct dk_probe *probe = dk_probe_find(name);
-    struct companion companion = {.probe = companion_name != NULL ? dk_probe_find(companion_name) : NULL};
-    struct dk_probe_run *run = NULL;
-
-    if (probe == NULL)
-        return dk_fail(fault, DK_ERR_INTERNAL, name, NULL, "there is no such probe");
-
-    enum dk_err err = probe->start(session->loop, &session->plan, &session->result->measurement, &run, fault);
-
-    if (err != DK_OK)
-        return err;
-
-    struct dk_mono begun = dk_mono_now(), next = begun;
-    // Answers to a companion's last packets are waited for after the load.
-    int64_t longest_ns = probe->max_duration_ns(&session->plan) + session->plan.latency_timeout_ns;
-    struct dk_mono deadline = dk_mono_add_ns(begun, longest_ns);
-
-    while (err == DK_OK &&
-           (!probe->done(run) || (companion.run != NULL && !companion.probe->done(companion.run)))) {
-        struct dk_mono now = dk_mono_now();
-
-        if (session->interrupted)
-            stop_all(probe, run, &companion, "interrupted");
-        else if (now.ns >= deadline.ns)
-            stop_all(probe, run, &companion, "took longer than its deadline");
-        else
-            err = dk_loop_turn(session->loop, next.ns > now.ns && next.ns < deadline.ns ? next : deadline);
-        if (err == DK_OK)
-            err = accompany(session, &companion, probe, run, fault);
-        show_progress(session, probe, run, &next);
-    }
-    if (err == DK_OK) {
-        probe->fill(run, &session->result->measurement);
-        if (companion.run != NULL)
-            companion.probe->fill(companion.run, &session->result->measurement);
-    } else {
-        err = dk_fail(fault, err, probe->name, NULL, "the event loop failed");
-    }
-    if (companion.run != NULL)
-        companion.probe->free(companion.run);
-    probe->free(run);
-    return err;
-}
-
-static enum dk_err run_probe(struct session *session, const char *name, struct dk_fault *fault)
-{
-    return run_probes(session, name, NULL, fault);
-}
-
-static void set_latency(struct dk_latency *latency, enum dk_status status, const char *reason)
-{
-    *latency = (struct dk_latency){.status = status};
-    snprintf(latency->reason, sizeof latency->reason, "%s", reason);
-}
-
-static void set_throughput(struct dk_throughput *throughput, enum dk_status status, const char *reason)
-{
-    throughput->status = status;
-    snprintf(throughput->reason, sizeof throughput->reason, "%s", reason);
-}
-
-// Every figure says from the start why it is missing; a probe that runs overwrites it.
-static void mark_missing(struct session *session, enum dk_status status, const char *reason)
-{
-    struct dk_measurement *measurement = &session->result->measurement;
-    int64_t only = session->settings->only;
-
-    set_throughput(&measurement->download, only & DK_ONLY_DOWNLOAD ? status : DK_STATUS_NOT_MEASURED,
-                   only & DK_ONLY_DOWNLOAD ? reason : "not asked for");
-    set_throughput(&measurement->upload, only & DK_ONLY_UPLOAD ? status : DK_STATUS_NOT_MEASURED,
-                   only & DK_ONLY_UPLOAD ? reason : "not asked for");
-    set_latency(&measurement->latency_idle, only & DK_ONLY_LATENCY ? status : DK_STATUS_NOT_MEASURED,
-                only & DK_ONLY_LATENCY ? reason : "not asked for");
-    set_latency(&measurement->latency_download, DK_STATUS_NOT_MEASURED,
-                only & DK_ONLY_LATENCY ? "there was no download to measure it under" : "not asked for");
-    set_latency(&measurement->latency_upload, DK_STATUS_NOT_MEASURED,
-                only & DK_ONLY_LATENCY ? "there was no upload to measure it under" : "not asked for");
-    if (only & DK_ONLY_WIRE) {
-        measurement->wire.status = status;
-        snprintf(measurement->wire.reason, sizeof measurement->wire.reason, "%s", reason);
-    }
-}
-
-// Best first. Each is named as its method is.
-static const enum dk_method latency_methods[] = {DK_METHOD_STAMP, DK_METHOD_ICMP, DK_METHOD_TCP, DK_METHOD_HTTP};
-
-static enum dk_err measure_latency(struct session *session, struct dk_fault *fault)
-{
-    const struct dk_latency *latency = &session->result->measurement.latency_idle;
-    enum dk_method asked = session->plan.latency_method;
-    bool off = strcmp(session->plan.stamp, "off") == 0, named = !off && strcmp(session->plan.stamp, "auto") != 0;
-
-    for (size_t i = 0; i < sizeof latency_methods / sizeof latency_methods[0]; i++) {
-        enum dk_method method = latency_methods[i];
-
-        if (asked == DK_METHOD_NONE ? method == DK_METHOD_STAMP && off : method != asked)
-            continue;
-
-        enum dk_err err = run_probe(session, dk_method_text(method), fault);
-
-        // A reflector that was named and does not answer is a finding; one that was only hoped for is not.
-        if (err != DK_OK || latency->status == DK_STATUS_OK || session->interrupted ||
-            (method == DK_METHOD_STAMP && named))
-            return err;
-    }
-    return DK_OK;
-}
-
-// The probe that takes round-trip times while the line is loaded: the one that could when it was idle; NULL for none.
-static const char *loaded_latency_probe(const struct session *session)
-{
-    const struct dk_latency *idle = &session->result->measurement.latency_idle;
-
-    if (!(session->settings->only & DK_ONLY_LATENCY) || idle->status != DK_STATUS_OK)
-        return NULL;
-    return dk_method_text(idle->method);
-}
-
-static enum dk_err measure_upload(struct session *session, struct dk_fault *fault)
-{
-    if (session->urls.upload[0] != '\0')
-        return run_probes(session, "upload", loaded_latency_probe(session), fault);
-    set_throughput(&session->result->measurement.upload, DK_STATUS_NOT_MEASURED, "this server takes no upload");
-    return DK_OK;
-}
-
-// What the rates of the link's technology will be compared with.
-static void plan_thresholds(struct session *session)
-{
-    const struct dk_rules *rules = session->rules;
-
-    for (size_t i = 0; i < rules->count; i++) {
-        const struct dk_rule *rule = &rules->rules[i];
-        bool download = rule->indicator == DK_INDICATOR_DOWNLOAD_RATE ||
-                        rule->indicator == DK_INDICATOR_DOWNLOAD_RATE_WHOLE;
-        struct dk_thresholds *to =
-            download ? &session->plan.download_thresholds : &session->plan.upload_thresholds;
-
-        if (rule->technology != session->result->context.link.technology ||
-            rule->indicator == DK_INDICATOR_LATENCY_IDLE_MEDIAN)
-            continue;
-        if (to->count < DK_THRESHOLDS_MAX) {
-            to->at[to->count].bps = rule->threshold;
-            to->at[to->count].whole = rule->indicator == DK_INDICATOR_DOWNLOAD_RATE_WHOLE ||
-                                      rule->indicator == DK_INDICATOR_UPLOAD_RATE_WHOLE;
-        }
-        to->count++;
-    }
-}
-
-// Latency, download and upload, as far as they were asked for.
-static enum dk_err measure_figures(struct session *session, struct dk_fault *fault)
-{
-    int64_t only = session->settings->only;
-    enum dk_err err = DK_OK;
-
-    if ((only & DK_ONLY_LATENCY) && !session->interrupted)
-        err = measure_latency(session, fault);
-    if (err == DK_OK && (only & DK_ONLY_DOWNLOAD) && !session->interrupted)
-        err = run_probes(session, "download", loaded_latency_probe(session), fault);
-    if (err == DK_OK && (only & DK_ONLY_UPLOAD) && !session->interrupted)
-        err = measure_upload(session, fault);
-    return err;
-}
-
-// The same with a capture around it.
-static enum dk_err measure_captured(struct session *session, struct dk_fault *fault)
-{
-    struct dk_wire *wire = &session->result->measurement.wire;
-    dk_auto(live) struct dk_live *live = NULL;
-    enum dk_err err = dk_live_open(session->loop, session->result->context.link.interface,
-                                   session->result->measurement.server.address, &live, wire);
-
-    if (err != DK_OK)
-        return dk_fail(fault, err, "wire", NULL, "the capture cannot begin");
-    err = measure_figures(session, fault);
-    if (err == DK_OK && live != NULL) {
-        err = dk_live_conclude(live, wire);
-        if (err != DK_OK)
-            err = dk_fail(fault, err, "wire", NULL, "%s", dk_err_text(err));
-    }
-    return err;
-}
-
-static enum dk_err measure(struct session *session, struct dk_fault *fault)
-{
-    struct dk_measurement *measurement = &session->result->measurement;
-    int64_t only = session->settings->only;
-
-    enum dk_err err = DK_OK;
-
-    mark_missing(session, DK_STATUS_FAILED, "interrupted");
-    if (session->plan.url[0] != '\0') {
-        err = run_probe(session, "reach", fault);
-    } else {
-        measurement->server = (struct dk_server){.status = DK_STATUS_FAILED, .connect_ns = -1};
-        snprintf(measurement->server.reason, sizeof measurement->server.reason,
-                 "no reference server is configured: set [server] url, or give --server URL");
-    }
-    dk_context_gather(measurement->server.address, session->settings->interface, session->settings->technology,
-                      &session->result->context);
-    plan_thresholds(session);
-    if (err != DK_OK)
-        return err;
-    if (measurement->server.status != DK_STATUS_OK) {
-        mark_missing(session, DK_STATUS_FAILED, measurement->server.reason);
-        return DK_OK;
-    }
-    return (only & DK_ONLY_WIRE) ? measure_captured(session, fault) : measure_figures(session, fault);
-}
-
 // A run that lacks a figure it was asked for has failed, and says which one came first.
-static void decide_kind(struct session *session)
+static void decide_kind(int64_t only, bool interrupted, struct dk_run_result *result)
 {
-    struct dk_run_result *result = session->result;
     const struct dk_measurement *m = &result->measurement;
-    int64_t only = session->settings->only;
     // Other figures stand without an upload that the server does not take.
     bool upload_asked = (only & DK_ONLY_UPLOAD) != 0 && (m->upload.status != DK_STATUS_NOT_MEASURED ||
                                                          only == DK_ONLY_UPLOAD);
@@ -339,46 +35,17 @@ static void decide_kind(struct session *session)
     for (size_t i = 0; i < sizeof figures / sizeof figures[0] && result->kind == DK_KIND_MEASUREMENT; i++)
         if (figures[i].asked && figures[i].status != DK_STATUS_OK) {
             result->kind = DK_KIND_FAILED;
-            if (session->interrupted)
+            if (interrupted)
                 snprintf(result->reason, sizeof result->reason, "interrupted");
             else
                 snprintf(result->reason, sizeof result->reason, "%s: %.180s", figures[i].name, figures[i].reason);
         }
 }
 
-static void make_plan(struct session *session)
+static enum dk_err keep(const struct dk_settings *settings, struct dk_journal *journal, const struct dk_key *key,
+                        int64_t head_seq, const char *head_sha256, struct dk_run_result *result,
+                        struct dk_fault *fault)
 {
-    const struct dk_settings *settings = session->settings;
-
-    dk_server_find(settings->server_kind, settings->server_url, settings->server_upload_url, &session->urls);
-    session->plan = (struct dk_plan){
-        .url = settings->server_url,
-        .urls = &session->urls,
-        .stamp = settings->server_stamp,
-        .stamp_key_file = settings->server_stamp_key_file,
-        .ca_file = settings->server_ca_file,
-        .interface = settings->interface,
-        .link = session->result->context.link.interface,
-        .user_agent = "dokiem/" DK_VERSION,
-        .family = settings->family,
-        .streams = settings->streams,
-        .duration_ns = settings->duration_ns,
-        .connect_timeout_ns = settings->server_connect_timeout_ns,
-        .stop = settings->stop,
-        .precision_ppm = settings->precision_ppm,
-        .max_bytes = settings->max_bytes,
-        .latency_method = settings->latency_method,
-        .latency_count = settings->latency_count,
-        .latency_interval_ns = settings->latency_interval_ns,
-        .latency_timeout_ns = settings->latency_timeout_ns,
-    };
-}
-
-static enum dk_err keep(const struct session *session, struct dk_journal *journal, const struct dk_key *key,
-                        int64_t head_seq, const char *head_sha256, struct dk_fault *fault)
-{
-    struct dk_run_result *result = session->result;
-    const struct dk_settings *settings = session->settings;
     struct dk_record_facts facts = {
         .seq = head_seq + 1,
         .kind = result->kind,
@@ -452,47 +119,39 @@ static enum dk_err open_state(const struct dk_settings *settings, struct dk_key 
 enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules, const struct dk_buf *profile,
                    const struct dk_run_hooks *hooks, struct dk_run_result *out, struct dk_fault *fault)
 {
-    struct session session = {.settings = settings, .rules = rules, .hooks = hooks, .result = out};
     char head_sha256[DK_SHA256_TEXT_SIZE] = "";
     int64_t head_seq = 0;
+    bool interrupted = false;
 
     *out = (struct dk_run_result){0};
     dk_auto(key) struct dk_key *key = NULL;
     dk_auto(journal) struct dk_journal *journal = NULL;
-    dk_auto(loop) struct dk_loop *loop = NULL;
     enum dk_err err = open_state(settings, &key, &journal, fault);
 
     if (err == DK_OK)
         err = dk_journal_head(journal, &head_seq, head_sha256, fault);
-    if (err == DK_OK)
-        err = dk_loop_new(&loop, fault);
     if (err != DK_OK)
         return err;
-    session.loop = loop;
-    make_plan(&session);
-    if (hooks->interrupt_fd >= 0 && dk_loop_watch(loop, hooks->interrupt_fd, POLLIN, on_interrupt, &session) != DK_OK)
-        return dk_fail(fault, DK_ERR_INTERNAL, NULL, NULL, "the loop is full");
 
     struct dk_mono begun = dk_mono_now();
 
     out->start = dk_wall_now();
-    err = measure(&session, fault);
+    err = dk_measure(settings, rules, hooks, &out->measurement, &out->context, &interrupted, fault);
     if (err != DK_OK)
         return err;
-    dk_context_gather_after(out->measurement.server.address, settings->interface, &out->context);
     out->duration_ns = dk_mono_diff_ns(dk_mono_now(), begun);
     out->end = dk_wall_now();
-    decide_kind(&session);
+    decide_kind(settings->only, interrupted, out);
     dk_judge_validity(&out->measurement, &out->context, &out->validity);
     dk_judge(rules, &out->measurement, &out->context, &out->validity, &out->verdict);
     err = dk_profile_keep(settings->state_dir, rules->sha256, dk_buf_text(profile), profile->len, fault);
     if (err == DK_OK)
-        err = keep(&session, journal, key, head_seq, head_sha256, fault);
+        err = keep(settings, journal, key, head_seq, head_sha256, out, fault);
     if (err == DK_OK)
         err = dk_journal_prune(journal, settings->journal_max_bytes, settings->journal_max_age_ns, fault);
     if (err != DK_OK || out->kind == DK_KIND_MEASUREMENT)
         return err;
-    return dk_fail(fault, session.interrupted ? DK_ERR_INTERRUPTED : DK_ERR_UNREACHABLE, settings->server_url, NULL,
+    return dk_fail(fault, interrupted ? DK_ERR_INTERRUPTED : DK_ERR_UNREACHABLE, settings->server_url, NULL,
                    "%s", out->reason);
 }
 

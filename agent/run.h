@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The pipeline: the only place that knows the order of the stages. context, probes, judge, record, seal, journal.
+// The pipeline: the only place that knows the order of the stages. state, measure, judge, record, seal, journal.
 #pragma once
 
 #include "agent/base/buf.h"
@@ -8,17 +8,11 @@
 #include "agent/base/error.h"
 #include "agent/context/context.h"
 #include "agent/judge/verdict.h"
+#include "agent/measure.h"
 #include "agent/record/record.h"
 #include "config/rules.h"
 #include "config/settings.h"
 #include "probes/measurement.h"
-#include "probes/probe.h"
-
-struct dk_run_hooks {
-    void (*progress)(void *argument, const struct dk_progress *progress); // about ten times a second; may be NULL
-    void *argument;
-    int interrupt_fd; // becomes readable when the user wants to stop; -1 for none
-};
 
 // One run, as it was kept. Owned by the caller: dk_run_result_free.
 struct dk_run_result {

@@ -34,6 +34,7 @@ PICTURE = [
     ("agent/verbs/*", ALL),
     ("agent/main.c", [BASE, "agent/verbs/", "agent/report/text.h"]),
     ("agent/run.[ch]", ALL),
+    ("agent/measure.[ch]", ["agent/base/", "agent/measure.h", "agent/context/context.h", "config/", "probes/"]),
     ("agent/state.h", []),
     ("collector/*", [BASE, "agent/record/"]),
     ("tests/harness/*", []),
@@ -48,7 +49,7 @@ LIBRARIES = {
     r"sqlite3\.h": ["collector/", "tests/"],
     r"microhttpd\.h": ["collector/", "probes/reference/", "tests/"],
     r"pcap/.*|pcap\.h": ["probes/capture/", "tests/"],
-    r"curl/.*": ["probes/", "agent/deliver/", "agent/run.c", "agent/main.c", "agent/verbs/", "tests/"],
+    r"curl/.*": ["probes/", "agent/deliver/", "agent/main.c", "agent/verbs/", "tests/"],
     r"openssl/.*": ["agent/base/", "agent/record/", "probes/", "collector/", "agent/verbs/version.c", "tests/"],
     r"pthread\.h|threads\.h|setjmp\.h": [],
 }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The running of the probes: which, in what order, what accompanies what, and what is captured around them.
+#pragma once
+
+#include "agent/base/error.h"
+#include "agent/context/context.h"
+#include "config/rules.h"
+#include "config/settings.h"
+#include "probes/measurement.h"
+#include "probes/progress.h"
+
+#include <stdbool.h>
+
+struct dk_run_hooks {
+    void (*progress)(void *argument, const struct dk_progress *progress); // about ten times a second; may be NULL
+    void *argument;
+    int interrupt_fd; // becomes readable when the user wants to stop; -1 for none
+};
+
+// Measures as `settings` say: reaches the server, gathers the context before and after, and runs the probes that were
+// asked for. `rules` tell which rates may end a direction early. What went wrong with the line or the server is data,
+// with its reason, in *measurement; *interrupted says that the user ended it. *measurement and *context begin zeroed;
+// the measurement is the caller's also after an error: dk_measurement_free.
+// Errors, all our own: MEMORY, IO, INTERNAL.
+enum dk_err dk_measure(const struct dk_settings *settings, const struct dk_rules *rules,
+                       const struct dk_run_hooks *hooks, struct dk_measurement *measurement,
+                       struct dk_context *context, bool *interrupted, struct dk_fault *fault);
