@@ -3,6 +3,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/report/text.h"
+#include "agent/report/words.h"
 
 #include <inttypes.h>
 #include <langinfo.h>
@@ -201,23 +202,6 @@ static const char *outcome_word(enum dk_outcome outcome, enum colour *colour)
     }
 }
 
-static const char *indicator_words(enum dk_indicator indicator)
-{
-    switch (indicator) {
-    case DK_INDICATOR_DOWNLOAD_RATE:
-        return _("download, steady rate");
-    case DK_INDICATOR_DOWNLOAD_RATE_WHOLE:
-        return _("download, rate of the whole transfer");
-    case DK_INDICATOR_UPLOAD_RATE:
-        return _("upload, steady rate");
-    case DK_INDICATOR_UPLOAD_RATE_WHOLE:
-        return _("upload, rate of the whole transfer");
-    case DK_INDICATOR_LATENCY_IDLE_MEDIAN:
-    default:
-        return _("idle latency, median");
-    }
-}
-
 static void report_comparison(const struct page *page, const struct dk_check *check)
 {
     bool at_least = check->rule.op == DK_OP_AT_LEAST;
@@ -256,7 +240,7 @@ static void report_check(const struct page *page, const char *label, const struc
     enum colour colour = COLOUR_NONE;
     const char *word = outcome_word(check->outcome, &colour);
 
-    paragraph(page, label, colour, word, "%s", indicator_words(check->rule.indicator));
+    paragraph(page, label, colour, word, "%s", dk_indicator_words(check->rule.indicator));
     report_comparison(page, check);
     report_doubt(page, check);
     // Only a regulation may be failed: a target that is missed is a target that is missed.
@@ -275,37 +259,6 @@ static void report_verdict(const struct page *page, const struct dk_verdict *ver
                   verdict->reason);
     for (size_t i = 0; i < verdict->count; i++)
         report_check(page, i == 0 ? _("Verdict") : "", &verdict->checks[i]);
-}
-
-static const char *flag_words(enum dk_flag_code code)
-{
-    switch (code) {
-    case DK_FLAG_CLOCK_UNSYNCHRONISED:
-        return _("the clock is not synchronised: the times of the record may be wrong");
-    case DK_FLAG_TUNNEL:
-        return _("measured through a tunnel (VPN): the line itself may be better");
-    case DK_FLAG_LOOPBACK:
-        return _("the server is on this machine: the figures say nothing about a line");
-    case DK_FLAG_HOST_LIMITED:
-        return _("this device could not keep up with the line: the line itself may be better");
-    case DK_FLAG_SERVER_LIMITED:
-        return _("the server could not keep up with the line: the line itself may be better");
-    case DK_FLAG_CROSS_TRAFFIC:
-        return _("the interface carried other traffic as well: the line itself may be better");
-    case DK_FLAG_LINK_CHANGED:
-        return _("the link changed during the run: the figures are not of one line");
-    case DK_FLAG_TECHNOLOGY_CHANGED:
-        return _("the technology changed during the run: the figures are not of one technology");
-    case DK_FLAG_BURST:
-        return _("the line began faster than it went on: the beginning is left out of the rate");
-    case DK_FLAG_BRIEF:
-        return _("the test was too short to tell a burst from the line");
-    case DK_FLAG_CAPTURE_DROPPED:
-        return _("the capture missed packets: the figures of the wire have gaps");
-    case DK_FLAG_UNSTEADY:
-    default:
-        return _("the rate was unsteady: it has no one level that the figure could stand for");
-    }
 }
 
 void dk_report_result(FILE *out, const struct dk_terminal *terminal, const struct dk_report_input *input)
@@ -333,7 +286,7 @@ void dk_report_result(FILE *out, const struct dk_terminal *terminal, const struc
             report_verdict(&page, input->verdict);
         for (size_t i = 0; input->validity != NULL && i < input->validity->count; i++)
             paragraph(&page, i == 0 ? _("Doubts") : "", COLOUR_NONE, "", "%s",
-                      flag_words(input->validity->flags[i].code));
+                      dk_flag_words(input->validity->flags[i].code));
     }
     if (input->seq > 0)
         paragraph(&page, _("Record"), COLOUR_NONE, "", _("number %lld, %s, kept in %s"),

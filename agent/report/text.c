@@ -3,12 +3,14 @@
 
 #include "agent/base/parse.h"
 
+#include <limits.h>
 #include <locale.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #if DK_NLS
 // A small system may not have the locale that the user names. C.UTF-8 with LANGUAGE then gives their
@@ -34,14 +36,70 @@ static void stand_in_for_missing_locale(void)
 }
 #endif
 
+#if DK_NLS
+// Where the catalogues of this build are when it runs from its build folder: BUILD/po, for BUILD/agent/dokiem.
+static bool build_directory(char out[static PATH_MAX])
+{
+    char program[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
+
+    if (len <= 0)
+        return false;
+    program[len] = '\0';
+
+    char *slash = strrchr(program, '/');
+
+    if (slash == NULL)
+        return false;
+    *slash = '\0';
+    return snprintf(out, PATH_MAX, "%s/../po", program) < PATH_MAX;
+}
+
+static bool has_catalogue(const char *directory)
+{
+    char path[PATH_MAX + 32];
+
+    snprintf(path, sizeof path, "%s/vi/LC_MESSAGES/dokiem.mo", directory);
+    return access(path, R_OK) == 0;
+}
+#endif
+
 void dk_text_bind(const char *directory)
 {
 #if DK_NLS
+    char beside[PATH_MAX];
+
+    if (!has_catalogue(directory) && build_directory(beside) && has_catalogue(beside))
+        directory = beside;
     bindtextdomain("dokiem", directory);
     stand_in_for_missing_locale();
 #else
     (void)directory;
 #endif
+}
+
+const char *dk_text_language(void)
+{
+    // TRANSLATORS: the code of your language (RFC 5646), as in "vi".
+    return _("en");
+}
+
+bool dk_text_use_language(const char *language)
+{
+    if (strcmp(language, "en") != 0 && strcmp(language, "vi") != 0)
+        return false;
+#if DK_NLS
+    const char *current = setlocale(LC_MESSAGES, NULL);
+
+    // In the C locale there are no catalogues. Another one is as good as any: LANGUAGE decides.
+    if ((current == NULL || strcmp(current, "C") == 0 || strcmp(current, "POSIX") == 0) &&
+        setlocale(LC_MESSAGES, "C.UTF-8") == NULL)
+        return strcmp(language, "en") == 0;
+    setenv("LANGUAGE", language, 1);
+    // What is known of the catalogues of another language is forgotten when the domain is bound anew.
+    bindtextdomain("dokiem", bindtextdomain("dokiem", NULL));
+#endif
+    return strcmp(dk_text_language(), language) == 0;
 }
 
 // Bytes of the clean character that `text` begins with; 0 when it does not.

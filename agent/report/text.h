@@ -5,6 +5,7 @@
 
 #include "agent/base/buf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #if DK_NLS
@@ -16,10 +17,18 @@
 // Marks a text that _() is applied to later.
 #define N_(text) text
 
-// Binds the catalogue "dokiem" in `directory` (DIRECTORY/vi/LC_MESSAGES/dokiem.mo). Without one for the
+// Binds the catalogue "dokiem" in `directory` (DIRECTORY/vi/LC_MESSAGES/dokiem.mo); when it is not there, that of the
+// build folder that the program runs from. Without one for the
 // user's language, or when dokiem was built without NLS, texts stay English. Call setlocale() first: a
 // locale that the system lacks is stood in for by C.UTF-8 and LANGUAGE.
 void dk_text_bind(const char *directory);
+
+// Makes the texts Vietnamese ("vi") or English ("en"), whatever the locale; call it after dk_text_bind() and before
+// the first text. False, with nothing changed, for another language, or when the catalogue is not there.
+bool dk_text_use_language(const char *language);
+
+// The language that the texts are in: "en", or that of the catalogue ("vi"), as an HTML `lang`.
+const char *dk_text_language(void);
 
 // Columns that clean text takes: combining marks take none, East Asian wide characters two.
 size_t dk_text_columns(const char *text);

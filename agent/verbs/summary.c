@@ -54,6 +54,44 @@ enum dk_err dk_summary_read(struct dk_journal *journal, int64_t seq, struct dk_s
     return DK_OK;
 }
 
+// The newest record whose id is `id`; what cannot be read is passed over.
+static enum dk_err find_id(struct dk_journal *journal, const char *id, int64_t *seq, struct dk_fault *fault)
+{
+    struct dk_journal_entry *entries = NULL;
+    size_t count = 0;
+    enum dk_err err = dk_journal_list(journal, &entries, &count, fault);
+    bool found = false;
+
+    for (size_t i = count; err == DK_OK && !found && i > 0; i--) {
+        struct dk_summary summary;
+
+        found = dk_summary_read(journal, entries[i - 1].seq, &summary, NULL) == DK_OK &&
+                strcmp(summary.head.id, id) == 0;
+        *seq = entries[i - 1].seq;
+    }
+    free(entries);
+    if (err == DK_OK && !found)
+        return dk_fail(fault, DK_ERR_NO_INPUT, id, "dokiem list shows what is there",
+                       "there is no such record (an id, a seq number, or 'last')");
+    return err;
+}
+
+enum dk_err dk_summary_find(struct dk_journal *journal, const char *which, int64_t *seq, struct dk_fault *fault)
+{
+    char hash[DK_SHA256_TEXT_SIZE];
+
+    if (dk_parse_i64(which, 1, DK_SEQ_MAX, seq))
+        return DK_OK;
+    if (strcmp(which, "last") != 0)
+        return find_id(journal, which, seq, fault);
+
+    enum dk_err err = dk_journal_head(journal, seq, hash, fault);
+
+    if (err == DK_OK && *seq == 0)
+        return dk_fail(fault, DK_ERR_NO_INPUT, NULL, "dokiem run makes one", "there is no record yet");
+    return err;
+}
+
 const char *dk_delivery_text(enum dk_delivery delivery)
 {
     static const char *const texts[] = {"waiting", "delivered", "refused"};

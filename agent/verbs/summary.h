@@ -21,6 +21,10 @@ struct dk_summary {
 // Errors: NO_INPUT, DATA, IO, MEMORY.
 enum dk_err dk_summary_read(struct dk_journal *journal, int64_t seq, struct dk_summary *out, struct dk_fault *fault);
 
+// The seq of the record that `which` names: a seq number, "last", or an id (the newest record of that id; what cannot
+// be read is passed over). Errors: NO_INPUT when there is none; as dk_journal_list and dk_journal_head.
+enum dk_err dk_summary_find(struct dk_journal *journal, const char *which, int64_t *seq, struct dk_fault *fault);
+
 // "waiting", "delivered", "refused".
 const char *dk_delivery_text(enum dk_delivery delivery);
 

@@ -7,18 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/base/file.h"
 #include "agent/record/chain.h"
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
-#include "agent/state.h"
 #include "agent/verbs/arguments.h"
+#include "agent/verbs/keys.h"
 #include "agent/verbs/lines.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
 #include "agent/verbs/verbs.h"
-
-enum { KEY_FILE_MAX_BYTES = 1 << 20 };
 
 struct verification {
     const struct dk_keys *keys;
@@ -30,42 +27,6 @@ struct verification {
     int64_t first, last; // of the device told last
     enum dk_err err;     // MEMORY, once it happened
 };
-
-static enum dk_err check_signature(const struct dk_keys *keys, const char *jws, size_t len,
-                                   struct dk_buf *payload, struct dk_fault *fault)
-{
-    const struct dk_key *key = keys->keys[0];
-    char id[DK_SHA256_TEXT_SIZE];
-
-    if (keys->count > 1) {
-        enum dk_err err = dk_jws_key_id(jws, len, DK_TYP_RECORD, id, fault);
-
-        if (err != DK_OK)
-            return err;
-        key = dk_keys_find(keys, id);
-        if (key == NULL)
-            return dk_fail(fault, DK_ERR_DATA, NULL, NULL,
-                           "signed by another key: kid \"%s\" is not in the set given", id);
-    }
-    return dk_open(key, DK_TYP_RECORD, jws, len, payload, fault);
-}
-
-static enum dk_err check_record(const struct dk_keys *keys, const char *jws, size_t len,
-                                struct dk_record_head *head, struct dk_fault *fault)
-{
-    dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
-    char id[DK_SHA256_TEXT_SIZE];
-    enum dk_err err = check_signature(keys, jws, len, &payload, fault);
-
-    if (err == DK_OK)
-        err = dk_record_read_head(dk_buf_text(&payload), payload.len, head, fault);
-    if (err == DK_OK)
-        err = dk_jws_key_id(jws, len, DK_TYP_RECORD, id, fault);
-    if (err == DK_OK && strcmp(id, head->device_id) != 0)
-        return dk_fail(fault, DK_ERR_DATA, "device.id", NULL, "names device %s, but the key of %s signed",
-                       head->device_id, id);
-    return err;
-}
 
 static enum dk_err add_link(struct verification *v, const char *jws, size_t len,
                             const struct dk_record_head *head)
@@ -137,13 +98,14 @@ static enum dk_err check_line(void *argument, const char *file, int64_t line, co
     struct verification *v = argument;
     struct dk_record_head head;
     struct dk_fault why = {0};
+    dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
     dk_auto_buf struct dk_buf name = dk_buf_make(strlen(file));
 
     if (dk_text_clean(file, strlen(file), false, &name) != DK_OK)
         return DK_ERR_MEMORY;
     file = dk_buf_text(&name);
 
-    enum dk_err err = check_record(v->keys, text, len, &head, &why);
+    enum dk_err err = dk_record_check(v->keys, text, len, &head, &payload, &why);
 
     if (err == DK_OK)
         err = add_link(v, text, len, &head);
@@ -255,35 +217,6 @@ static enum dk_err verify(const struct dk_keys *keys, char **files, int count, b
     return err;
 }
 
-// The keys of --key FILE, else the state's own.
-static enum dk_err read_keys(const char *file, const char *state_dir, struct dk_keys *out,
-                             struct dk_fault *fault)
-{
-    char path[PATH_MAX + sizeof DK_KEY_FILE + 1];
-
-    if (file != NULL) {
-        dk_auto_buf struct dk_buf text = dk_buf_make(KEY_FILE_MAX_BYTES);
-        enum dk_err err = dk_file_read(file, &text, fault);
-
-        return err != DK_OK ? err : dk_keys_read_public(file, dk_buf_text(&text), text.len, out, fault);
-    }
-
-    dk_auto_keys struct dk_keys keys = {.keys = calloc(1, sizeof(struct dk_key *))};
-
-    if (keys.keys == NULL)
-        return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
-    snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEY_FILE);
-
-    enum dk_err err = dk_key_read_private(path, &keys.keys[0], fault);
-
-    if (err != DK_OK)
-        return err;
-    keys.count = 1;
-    *out = keys;
-    keys = (struct dk_keys){0};
-    return DK_OK;
-}
-
 int dk_verb_verify(int argc, char **argv)
 {
     const char *format = NULL, *key_file = NULL;
@@ -307,7 +240,7 @@ int dk_verb_verify(int argc, char **argv)
     if (err == DK_OK)
         err = dk_format_is_json(format, &json, &fault);
     if (err == DK_OK)
-        err = read_keys(key_file, arguments.settings.state_dir, &keys, &fault);
+        err = dk_verb_keys(key_file, arguments.settings.state_dir, &keys, &fault);
     if (err == DK_OK)
         err = verify(&keys, arguments.operands, arguments.operand_count, json, &fault);
     return err == DK_OK ? 0 : dk_verb_fail("verify", &fault);

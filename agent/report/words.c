@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/report/words.h"
+
+#include "agent/report/text.h"
+
+const char *dk_indicator_words(enum dk_indicator indicator)
+{
+    switch (indicator) {
+    case DK_INDICATOR_DOWNLOAD_RATE:
+        return _("download, steady rate");
+    case DK_INDICATOR_DOWNLOAD_RATE_WHOLE:
+        return _("download, rate of the whole transfer");
+    case DK_INDICATOR_UPLOAD_RATE:
+        return _("upload, steady rate");
+    case DK_INDICATOR_UPLOAD_RATE_WHOLE:
+        return _("upload, rate of the whole transfer");
+    case DK_INDICATOR_LATENCY_IDLE_MEDIAN:
+    default:
+        return _("idle latency, median");
+    }
+}
+
+const char *dk_flag_words(enum dk_flag_code code)
+{
+    switch (code) {
+    case DK_FLAG_CLOCK_UNSYNCHRONISED:
+        return _("the clock is not synchronised: the times of the record may be wrong");
+    case DK_FLAG_TUNNEL:
+        return _("measured through a tunnel (VPN): the line itself may be better");
+    case DK_FLAG_LOOPBACK:
+        return _("the server is on this machine: the figures say nothing about a line");
+    case DK_FLAG_HOST_LIMITED:
+        return _("this device could not keep up with the line: the line itself may be better");
+    case DK_FLAG_SERVER_LIMITED:
+        return _("the server could not keep up with the line: the line itself may be better");
+    case DK_FLAG_CROSS_TRAFFIC:
+        return _("the interface carried other traffic as well: the line itself may be better");
+    case DK_FLAG_LINK_CHANGED:
+        return _("the link changed during the run: the figures are not of one line");
+    case DK_FLAG_TECHNOLOGY_CHANGED:
+        return _("the technology changed during the run: the figures are not of one technology");
+    case DK_FLAG_BURST:
+        return _("the line began faster than it went on: the beginning is left out of the rate");
+    case DK_FLAG_BRIEF:
+        return _("the test was too short to tell a burst from the line");
+    case DK_FLAG_CAPTURE_DROPPED:
+        return _("the capture missed packets: the figures of the wire have gaps");
+    case DK_FLAG_UNSTEADY:
+    default:
+        return _("the rate was unsteady: it has no one level that the figure could stand for");
+    }
+}
