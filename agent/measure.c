@@ -236,11 +236,14 @@ static void plan_thresholds(struct session *session)
         struct dk_thresholds *to =
             download ? &session->plan.download_thresholds : &session->plan.upload_thresholds;
 
-        if (rule->technology != session->context->link.technology ||
-            rule->indicator == DK_INDICATOR_LATENCY_IDLE_MEDIAN)
+        int64_t threshold = 0;
+
+        if (!dk_rule_is_about(rule, session->context->link.technology, &session->settings->site) ||
+            !dk_rule_is_for_one_run(rule) || dk_indicator_units(rule->indicator) != dk_units_rate ||
+            !dk_rule_resolve(rule, &session->settings->site, &threshold))
             continue;
         if (to->count < DK_THRESHOLDS_MAX) {
-            to->at[to->count].bps = rule->threshold;
+            to->at[to->count].bps = threshold;
             to->at[to->count].whole = rule->indicator == DK_INDICATOR_DOWNLOAD_RATE_WHOLE ||
                                       rule->indicator == DK_INDICATOR_UPLOAD_RATE_WHOLE;
         }

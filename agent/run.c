@@ -57,7 +57,9 @@ static enum dk_err keep(const struct dk_settings *settings, struct dk_journal *j
         .site_name = settings->site_name,
         .site_operator = settings->site_operator,
         .note = settings->note,
-        .environment = settings->environment,
+        .site_commune = settings->site_commune,
+        .site_hamlet = settings->site_hamlet,
+        .site = &settings->site,
         .server_name = settings->server_name,
         .server_url = settings->server_url,
         .context = &result->context,
@@ -143,7 +145,7 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     out->end = dk_wall_now();
     decide_kind(settings->only, interrupted, out);
     dk_judge_validity(&out->measurement, &out->context, &out->validity);
-    dk_judge(rules, &out->measurement, &out->context, &out->validity, &out->verdict);
+    dk_judge(rules, &out->measurement, &out->context, &settings->site, &out->validity, &out->verdict);
     err = dk_profile_keep(settings->state_dir, rules->sha256, dk_buf_text(profile), profile->len, fault);
     if (err == DK_OK)
         err = keep(settings, journal, key, head_seq, head_sha256, out, fault);

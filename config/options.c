@@ -24,7 +24,7 @@ static int64_t read_i64(const void *field)
     return value;
 }
 
-// --- integer, duration, bytes ---------------------------------------------------------------------------------------
+// --- integer, duration, bytes, rate, share --------------------------------------------------------------------------
 
 static const char *set_integer(const struct dk_option *option, const char *text, void *field)
 {
@@ -84,6 +84,24 @@ static enum dk_err print_bytes(const struct dk_option *option, const void *field
 {
     (void)option;
     return dk_quantity_print(read_i64(field), dk_units_bytes, "", out);
+}
+
+static const char *set_rate(const struct dk_option *option, const char *text, void *field)
+{
+    static const int64_t unset = 0;
+
+    if (strcmp(text, "unset") != 0)
+        return set_quantity(option, text, dk_units_rate, 0, field);
+    memcpy(field, &unset, sizeof unset);
+    return NULL;
+}
+
+static enum dk_err print_rate(const struct dk_option *option, const void *field, struct dk_buf *out)
+{
+    int64_t value = read_i64(field);
+
+    (void)option;
+    return value == 0 ? dk_buf_append(out, "unset", 5) : dk_quantity_print(value, dk_units_rate, " ", out);
 }
 
 static const char *set_share(const struct dk_option *option, const char *text, void *field)
@@ -303,6 +321,7 @@ static int word_index(const char *list, const char *word, size_t len)
     }
 X(technology, TECHNOLOGY)
 X(environment, ENVIRONMENT)
+X(subscriber, SUBSCRIBER)
 X(family, FAMILY)
 X(server_kind, SERVER_KIND)
 X(stop, STOP)
@@ -384,6 +403,7 @@ static enum dk_err print_list(const struct dk_option *option, const void *field,
 KIND(integer, set_integer, print_integer)
 KIND(duration, set_duration, print_duration)
 KIND(bytes, set_bytes, print_bytes)
+KIND(rate, set_rate, print_rate)
 KIND(share, set_share, print_share)
 KIND(text, set_text, print_text)
 KIND(path, set_path, print_text)
@@ -394,6 +414,7 @@ KIND(url, set_url, print_text)
 KIND(server, set_server, print_text)
 KIND(technology, set_technology, print_technology)
 KIND(environment, set_environment, print_environment)
+KIND(subscriber, set_subscriber, print_subscriber)
 KIND(family, set_family, print_family)
 KIND(server_kind, set_server_kind, print_server_kind)
 KIND(stop, set_stop, print_stop)
@@ -408,6 +429,11 @@ KIND(list, set_list, print_list)
 #define DURATION(low, high)        NUMBER(duration, low, high, "ns us ms s min h d; s when none is written")
 #define BYTES(low, high)           NUMBER(bytes, low, high, "B kB MB GB KiB MiB GiB")
 #define SHARE(low, high)           NUMBER(share, low, high, "% ppm; % when none is written")
+// A rate of the line that may be unknown.
+#define SITE_RATE(rate)                                                                                      \
+    .type = "rate", .kind = &kind_rate, .min = "1 kb/s", .max = "1000 Gb/s",                                 \
+    .allowed = "unset, or 1 kb/s to 1000 Gb/s", .unit = "b/s kb/s Mb/s Gb/s", .fallback = "unset",           \
+    FIELD(site.rate_bps[DK_SITE_RATE_##rate])
 #define KEPT_AS(called, is, what)  .type = (called), .kind = &kind_##is, .allowed = (what), .unit = ""
 #define TEXT(most)                 KEPT_AS("text", text, "at most " most " bytes")
 #define PATH                       KEPT_AS("path", path, "absolute")
@@ -467,10 +493,22 @@ static const struct dk_option options[] = {
 
     {"site", "code", "site", TEXT("127"), .fallback = "", FIELD(site_code), .help = "code of the place"},
     {"site", "name", NULL, TEXT("127"), .fallback = "", FIELD(site_name), .help = "name of the place"},
+    {"site", "commune", NULL, TEXT("127"), .fallback = "", FIELD(site_commune), .help = "commune that it is in"},
+    {"site", "hamlet", NULL, TEXT("127"), .fallback = "", FIELD(site_hamlet), .help = "hamlet that it is in"},
     {"site", "operator", "operator", TEXT("127"), .fallback = "", FIELD(site_operator),
      .help = "operator of the line"},
     {"site", "environment", "environment", ONE_OF(environment, "unstated, indoor, outdoor, moving"),
-     .fallback = "unstated", FIELD(environment), .help = "where the device stands"},
+     .fallback = "unstated", FIELD(site.environment), .help = "where the device stands"},
+    {"site", "subscriber", NULL, ONE_OF(subscriber, "unstated, household, organisation"), .fallback = "unstated",
+     FIELD(site.subscriber), .help = "whom the line serves; organisation: with the rules for those in towns"},
+    {"site", "subscribed_download", NULL, SITE_RATE(SUBSCRIBED_DOWNLOAD), .help = "download rate of the tariff"},
+    {"site", "subscribed_upload", NULL, SITE_RATE(SUBSCRIBED_UPLOAD), .help = "upload rate of the tariff"},
+    {"site", "declared_download", NULL, SITE_RATE(DECLARED_DOWNLOAD),
+     .help = "average download rate that the operator declares for the area (Vd)"},
+    {"site", "declared_upload", NULL, SITE_RATE(DECLARED_UPLOAD),
+     .help = "average upload rate that the operator declares for the area (Vu)"},
+    {"site", "minimum_download", NULL, SITE_RATE(MINIMUM_DOWNLOAD),
+     .help = "minimum download rate that the operator declares for the area (Vdmin)"},
     {"site", "note", "note", TEXT("900"), .fallback = "", FIELD(note), .help = "remark kept in every record"},
 
     {"judge", "profile", "profile",

@@ -7,8 +7,8 @@
 #include "config/ini.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,15 +17,22 @@
 #define ID_ALLOWED   "lower-case letters, digits, - . _"
 #define RATE_ALLOWED "1 b/s to 1000 Gb/s (units b/s kb/s Mb/s Gb/s)"
 #define TIME_ALLOWED "1 us to 60 s (units ns us ms s min h d)"
+#define SITE_PREFIX  "site."
 
-static const int64_t rate_max_bps = INT64_C(1'000'000'000'000);
-static const int64_t time_min_ns = 1000, time_max_ns = INT64_C(60'000'000'000);
+enum { PPM = 1'000'000, FACTOR_MAX_PPM = 10 * PPM };
 
 #define X(name, text) text,
 static const char *const indicator_texts[] = {DK_INDICATOR_LIST(X)};
+static const char *const statistic_texts[] = {DK_STATISTIC_LIST(X)};
+static const char *const site_rate_texts[] = {DK_SITE_RATE_LIST(X)};
 #undef X
 #define X(name, text) text ", "
 static const char indicators_allowed[] = DK_INDICATOR_LIST(X);
+#undef X
+#define X(name, text) ", " text
+static const char threshold_allowed[] =
+    "a rate of " RATE_ALLOWED ", or [FACTOR *] site.NAME, FACTOR 0.000001 to 10 and NAME one of" DK_SITE_RATE_LIST(X)
+    "; for a time " TIME_ALLOWED "; for failures 1 ppm to 100 % (units ppm %)";
 #undef X
 
 const char *dk_indicator_text(enum dk_indicator indicator)
@@ -35,12 +42,83 @@ const char *dk_indicator_text(enum dk_indicator indicator)
 
 const struct dk_unit *dk_indicator_units(enum dk_indicator indicator)
 {
-    return indicator == DK_INDICATOR_LATENCY_IDLE_MEDIAN ? dk_units_duration : dk_units_rate;
+    switch (indicator) {
+    case DK_INDICATOR_DOWNLOAD_RATE:
+    case DK_INDICATOR_DOWNLOAD_RATE_WHOLE:
+    case DK_INDICATOR_UPLOAD_RATE:
+    case DK_INDICATOR_UPLOAD_RATE_WHOLE:
+        return dk_units_rate;
+    case DK_INDICATOR_LATENCY_IDLE_MEDIAN:
+    case DK_INDICATOR_ACCESS_TIME:
+        return dk_units_duration;
+    case DK_INDICATOR_ACCESS:
+    case DK_INDICATOR_DOWNLOAD:
+    case DK_INDICATOR_UPLOAD:
+        break;
+    }
+    return dk_units_share;
+}
+
+const char *dk_statistic_text(enum dk_statistic statistic)
+{
+    return statistic_texts[statistic];
 }
 
 const char *dk_op_text(enum dk_op op)
 {
     return op == DK_OP_AT_LEAST ? ">=" : "<=";
+}
+
+const char *dk_site_rate_text(enum dk_site_rate rate)
+{
+    return site_rate_texts[rate];
+}
+
+// --- a rule at a place ----------------------------------------------------------------------------------------------
+
+bool dk_rule_is_about(const struct dk_rule *rule, enum dk_technology technology, const struct dk_site *site)
+{
+    return rule->technology == technology &&
+           (rule->environment == DK_ENVIRONMENT_UNSTATED || rule->environment == site->environment) &&
+           (rule->subscriber == DK_SUBSCRIBER_UNSTATED || rule->subscriber == site->subscriber);
+}
+
+bool dk_rule_is_for_one_run(const struct dk_rule *rule)
+{
+    return (rule->statistic == DK_STATISTIC_MEAN || rule->statistic == DK_STATISTIC_MEDIAN) &&
+           rule->indicator != DK_INDICATOR_ACCESS_TIME;
+}
+
+bool dk_rule_resolve(const struct dk_rule *rule, const struct dk_site *site, int64_t *threshold)
+{
+    if (rule->factor_ppm == 0) {
+        *threshold = rule->threshold;
+        return true;
+    }
+
+    int64_t rate_bps = site->rate_bps[rule->site_rate];
+
+    if (rate_bps <= 0)
+        return false;
+    // In two parts, so that nothing overflows.
+    *threshold = rate_bps / PPM * rule->factor_ppm + (rate_bps % PPM * rule->factor_ppm + PPM - 1) / PPM;
+    return true;
+}
+
+enum dk_err dk_rule_print_threshold(const struct dk_rule *rule, struct dk_buf *out)
+{
+    char decimals[16];
+    int len = 0;
+
+    if (rule->factor_ppm == 0)
+        return dk_quantity_print(rule->threshold, dk_indicator_units(rule->indicator), " ", out);
+    if (rule->factor_ppm == PPM)
+        return dk_buf_printf(out, SITE_PREFIX "%s", dk_site_rate_text(rule->site_rate));
+    len = snprintf(decimals, sizeof decimals, ".%06" PRId64, rule->factor_ppm % PPM);
+    while (len > 0 && (decimals[len - 1] == '0' || decimals[len - 1] == '.'))
+        decimals[--len] = '\0';
+    return dk_buf_printf(out, "%" PRId64 "%s * " SITE_PREFIX "%s", rule->factor_ppm / PPM, decimals,
+                         dk_site_rate_text(rule->site_rate));
 }
 
 // --- keys -----------------------------------------------------------------------------------------------------------
@@ -50,6 +128,7 @@ const char *dk_op_text(enum dk_op op)
 struct rule_key {
     const char *name, *allowed;
     bool (*set)(struct dk_rule *rule, const char *text);
+    bool optional; // left out: what 0 means
 };
 
 static bool copy_text(const char *text, char *out, size_t size)
@@ -83,14 +162,32 @@ static bool set_technology(struct dk_rule *rule, const char *text)
            rule->technology != DK_TECHNOLOGY_AUTO;
 }
 
+// The place of `text` in `texts`, or `count`.
+static size_t find_text(const char *text, const char *const texts[], size_t count)
+{
+    size_t i = 0;
+
+    while (i < count && strcmp(text, texts[i]) != 0)
+        i++;
+    return i;
+}
+
 static bool set_indicator(struct dk_rule *rule, const char *text)
 {
-    for (size_t i = 0; i < sizeof indicator_texts / sizeof indicator_texts[0]; i++)
-        if (strcmp(text, indicator_texts[i]) == 0) {
-            rule->indicator = (enum dk_indicator)i;
-            return true;
-        }
-    return false;
+    enum { COUNT = sizeof indicator_texts / sizeof indicator_texts[0] };
+    size_t i = find_text(text, indicator_texts, COUNT);
+
+    rule->indicator = (enum dk_indicator)(i < COUNT ? i : 0);
+    return i < COUNT;
+}
+
+static bool set_statistic(struct dk_rule *rule, const char *text)
+{
+    enum { COUNT = sizeof statistic_texts / sizeof statistic_texts[0] };
+    size_t i = find_text(text, statistic_texts, COUNT);
+
+    rule->statistic = (enum dk_statistic)(i < COUNT ? i : 0);
+    return i < COUNT;
 }
 
 static bool set_op(struct dk_rule *rule, const char *text)
@@ -101,13 +198,64 @@ static bool set_op(struct dk_rule *rule, const char *text)
     return least || strcmp(text, "at most") == 0 || strcmp(text, "<=") == 0;
 }
 
+// "site.NAME" or "FACTOR * site.NAME".
+static bool set_expression(struct dk_rule *rule, const char *text)
+{
+    size_t digits = strspn(text, "0123456789.");
+    const char *name = text;
+
+    rule->factor_ppm = PPM;
+    if (digits > 0) {
+        if (!dk_parse_decimal(text, digits, PPM, 1, FACTOR_MAX_PPM, &rule->factor_ppm))
+            return false;
+        name += digits;
+        name += name[0] == ' ' ? 1 : 0;
+        if (*name++ != '*')
+            return false;
+        name += name[0] == ' ' ? 1 : 0;
+    }
+    if (strncmp(name, SITE_PREFIX, strlen(SITE_PREFIX)) != 0)
+        return false;
+
+    size_t i = find_text(name + strlen(SITE_PREFIX), site_rate_texts, DK_SITE_RATES);
+
+    rule->site_rate = (enum dk_site_rate)(i < DK_SITE_RATES ? i : 0);
+    return i < DK_SITE_RATES;
+}
+
 static bool set_threshold(struct dk_rule *rule, const char *text)
 {
     const struct dk_unit *units = dk_indicator_units(rule->indicator);
-    bool rate = units == dk_units_rate;
+    int64_t min = 1, max = PPM;
 
-    return dk_quantity_parse(text, units, 0, &rule->threshold) == NULL &&
-           rule->threshold >= (rate ? 1 : time_min_ns) && rule->threshold <= (rate ? rate_max_bps : time_max_ns);
+    if (units == dk_units_rate) {
+        if (strstr(text, SITE_PREFIX) != NULL)
+            return set_expression(rule, text);
+        max = INT64_C(1'000'000'000'000);
+    } else if (units == dk_units_duration) {
+        min = 1000;
+        max = INT64_C(60'000'000'000);
+    }
+    return dk_quantity_parse(text, units, 0, &rule->threshold) == NULL && rule->threshold >= min &&
+           rule->threshold <= max;
+}
+
+static bool set_share(struct dk_rule *rule, const char *text)
+{
+    return dk_quantity_parse(text, dk_units_share, 0, &rule->share_ppm) == NULL && rule->share_ppm >= 1 &&
+           rule->share_ppm <= PPM;
+}
+
+static bool set_environment(struct dk_rule *rule, const char *text)
+{
+    return strcmp(text, "any") == 0 ||
+           (dk_environment_parse(text, &rule->environment) && rule->environment != DK_ENVIRONMENT_UNSTATED);
+}
+
+static bool set_subscriber(struct dk_rule *rule, const char *text)
+{
+    return strcmp(text, "any") == 0 ||
+           (dk_subscriber_parse(text, &rule->subscriber) && rule->subscriber != DK_SUBSCRIBER_UNSTATED);
 }
 
 static bool set_min_samples(struct dk_rule *rule, const char *text)
@@ -115,15 +263,65 @@ static bool set_min_samples(struct dk_rule *rule, const char *text)
     return dk_parse_i64(text, 1, 1'000'000, &rule->min_samples);
 }
 
+static bool set_min_samples_stratum(struct dk_rule *rule, const char *text)
+{
+    return dk_parse_i64(text, 0, 1'000'000, &rule->min_samples_stratum);
+}
+
+static bool set_min_gap(struct dk_rule *rule, const char *text)
+{
+    return dk_quantity_parse(text, dk_units_duration, 0, &rule->min_gap_ns) == NULL &&
+           rule->min_gap_ns <= INT64_C(86'400'000'000'000);
+}
+
+static bool set_confirmed(struct dk_rule *rule, const char *text)
+{
+    rule->unconfirmed = strcmp(text, "no") == 0;
+    return rule->unconfirmed || strcmp(text, "yes") == 0;
+}
+
+static bool set_note(struct dk_rule *rule, const char *text)
+{
+    return copy_text(text, rule->note, sizeof rule->note);
+}
+
 static const struct rule_key rule_keys[] = {
-    {"family", "qcvn, target", set_family},
-    {"basis", "1 to 511 bytes of text", set_basis},
-    {"technology", "4g, 5g, fixed", set_technology},
-    {"indicator", indicators_allowed, set_indicator},
-    {"op", "at least, at most, >=, <=", set_op},
-    {"threshold", "a rate of " RATE_ALLOWED ", or for a latency " TIME_ALLOWED, set_threshold},
-    {"min_samples", "integer 1 to 1000000", set_min_samples},
+    {"family", "qcvn, target", set_family, false},
+    {"basis", "1 to 511 bytes of text", set_basis, false},
+    {"confirmed", "yes, no", set_confirmed, true},
+    {"note", "1 to 255 bytes of text", set_note, true},
+    {"technology", "4g, 5g, fixed", set_technology, false},
+    {"environment", "any, indoor, outdoor, moving", set_environment, true},
+    {"subscriber", "any, household, organisation", set_subscriber, true},
+    {"indicator", indicators_allowed, set_indicator, false},
+    {"statistic", "mean, median, share, failures", set_statistic, true},
+    {"op", "at least, at most, >=, <=", set_op, false},
+    {"threshold", threshold_allowed, set_threshold, false},
+    {"share", "1 ppm to 100 % (units ppm %)", set_share, true},
+    {"min_samples", "integer 1 to 1000000", set_min_samples, false},
+    {"min_samples_per_stratum", "integer 0 to 1000000", set_min_samples_stratum, true},
+    {"min_gap", "0 s to 1 d (units ns us ms s min h d)", set_min_gap, true},
 };
+
+// What contradicts itself in a rule whose keys are each allowed; NULL when nothing does.
+static const char *contradiction(const struct dk_rule *rule)
+{
+    bool status = dk_indicator_units(rule->indicator) == dk_units_share;
+
+    if (status != (rule->statistic == DK_STATISTIC_FAILURES))
+        return "statistic = failures goes with server.status, download.status and upload.status, and only with them";
+    if (status && rule->op != DK_OP_AT_MOST)
+        return "failures can only be asked to be at most something: op = at most";
+    if ((rule->share_ppm > 0) != (rule->statistic == DK_STATISTIC_SHARE))
+        return "statistic = share needs a share, as in share = 95 %, and no other statistic has one";
+    if (rule->min_samples_stratum > 0 && rule->environment != DK_ENVIRONMENT_UNSTATED)
+        return "min_samples_per_stratum is for rules of any environment";
+    if (rule->min_samples_stratum > rule->min_samples / 3)
+        return "min_samples_per_stratum, in each of indoor, outdoor and moving, is more than a third of min_samples";
+    if (rule->unconfirmed && rule->note[0] == '\0')
+        return "confirmed = no needs a note that says what is not confirmed";
+    return NULL;
+}
 
 // --- sections -------------------------------------------------------------------------------------------------------
 
@@ -136,15 +334,24 @@ static enum dk_err fail_value(const struct dk_ini *ini, const struct dk_ini_entr
     return dk_ini_fail(ini, entry, fault, NULL, "%s is not allowed; allowed: %s", value, allowed);
 }
 
-// The entry of `key` in the section whose own line is entry `first`; NULL with a fault when it is missing.
-static const struct dk_ini_entry *require(const struct dk_ini *ini, size_t first, const char *key,
-                                          struct dk_fault *fault)
+// The entry of `key` in the section whose own line is entry `first`; NULL when it is missing.
+static const struct dk_ini_entry *find_key(const struct dk_ini *ini, size_t first, const char *key)
 {
     for (size_t i = first + 1; i < ini->count && ini->entries[i].key != NULL; i++)
         if (strcmp(ini->entries[i].key, key) == 0)
             return &ini->entries[i];
-    (void)dk_ini_fail(ini, &ini->entries[first], fault, "add it", "the key \"%s\" is missing", key);
     return NULL;
+}
+
+// The same, with a fault when it is missing.
+static const struct dk_ini_entry *require(const struct dk_ini *ini, size_t first, const char *key,
+                                          struct dk_fault *fault)
+{
+    const struct dk_ini_entry *entry = find_key(ini, first, key);
+
+    if (entry == NULL)
+        (void)dk_ini_fail(ini, &ini->entries[first], fault, "add it", "the key \"%s\" is missing", key);
+    return entry;
 }
 
 // Refuses keys of the section that are none of `names` ("a, b, c").
@@ -187,14 +394,18 @@ static enum dk_err read_rule(const struct dk_ini *ini, size_t first, struct dk_r
     enum dk_err err = check_names(ini, first, names, KEYS, fault);
 
     for (size_t k = 0; k < KEYS && err == DK_OK; k++) {
-        const struct dk_ini_entry *entry = require(ini, first, names[k], fault);
+        const struct dk_ini_entry *entry =
+            rule_keys[k].optional ? find_key(ini, first, names[k]) : require(ini, first, names[k], fault);
 
-        if (entry == NULL)
+        if (entry == NULL && !rule_keys[k].optional)
             return DK_ERR_CONFIG;
-        if (!rule_keys[k].set(rule, entry->value))
+        if (entry != NULL && !rule_keys[k].set(rule, entry->value))
             err = fail_value(ini, entry, rule_keys[k].allowed, fault);
     }
-    return err;
+
+    const char *wrong = err == DK_OK ? contradiction(rule) : NULL;
+
+    return wrong != NULL ? dk_ini_fail(ini, own, fault, "correct the rule", "%s", wrong) : err;
 }
 
 static enum dk_err read_profile(const struct dk_ini *ini, size_t first, struct dk_rules *rules,

@@ -7,6 +7,7 @@
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 #include "agent/base/terms.h"
+#include "config/site.h"
 
 #include <limits.h>
 #include <net/if.h>
@@ -53,8 +54,10 @@ struct dk_settings {
     // [site]
     char site_code[DK_NAME_SIZE];
     char site_name[DK_NAME_SIZE];
+    char site_commune[DK_NAME_SIZE];
+    char site_hamlet[DK_NAME_SIZE];
     char site_operator[DK_NAME_SIZE];
-    enum dk_environment environment;
+    struct dk_site site;
     char note[DK_NOTE_SIZE];
     // [judge]
     char profile[PATH_MAX]; // name, or path when it contains '/'
@@ -87,7 +90,7 @@ enum dk_err dk_settings_read_text(struct dk_settings *settings, const char *name
 struct dk_option {
     const char *section, *key;
     const char *argument; // long option of the command line without dashes, e.g. "duration"; NULL when there is none
-    const char *type;     // "integer", "duration", "bytes", "share", "text", "url", "path", "one of", "list of"
+    const char *type;     // "integer", "duration", "bytes", "rate", "share", "text", "url", "path", "one of", "list of"
     const char *allowed;  // range or choices, for people: "1 to 32"
     const char *unit;     // the units to choose from; "" when there is none
     const char *fallback; // the default as it would be written in the file, without quotation marks

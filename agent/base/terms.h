@@ -18,6 +18,12 @@
     X(OUTDOOR, "outdoor")                                                                                    \
     X(MOVING, "moving")
 
+// Whom the line serves.
+#define DK_SUBSCRIBER_LIST(X)                                                                                \
+    X(UNSTATED, "unstated")                                                                                  \
+    X(HOUSEHOLD, "household")                                                                                \
+    X(ORGANISATION, "organisation")
+
 #define DK_FAMILY_LIST(X)                                                                                    \
     X(ANY, "any")                                                                                            \
     X(IPV4, "ipv4")                                                                                          \
@@ -82,6 +88,7 @@
 #define DK_TERMS(X)                                                                                          \
     X(technology, TECHNOLOGY)                                                                                \
     X(environment, ENVIRONMENT)                                                                              \
+    X(subscriber, SUBSCRIBER)                                                                                \
     X(family, FAMILY)                                                                                        \
     X(server_kind, SERVER_KIND)                                                                              \
     X(stop, STOP)                                                                                            \
@@ -98,6 +105,9 @@ enum dk_technology { DK_TECHNOLOGY_LIST(X) };
 #undef X
 #define X(name, text) DK_ENVIRONMENT_##name,
 enum dk_environment { DK_ENVIRONMENT_LIST(X) };
+#undef X
+#define X(name, text) DK_SUBSCRIBER_##name,
+enum dk_subscriber { DK_SUBSCRIBER_LIST(X) };
 #undef X
 #define X(name, text) DK_FAMILY_##name,
 enum dk_family { DK_FAMILY_LIST(X) };

@@ -75,6 +75,11 @@ static struct figure find_figure(const struct dk_measurement *measurement, enum 
         return whole_rate(&measurement->upload);
     case DK_INDICATOR_LATENCY_IDLE_MEDIAN:
         return median_rtt(&measurement->latency_idle);
+    case DK_INDICATOR_ACCESS_TIME: // of a set of samples only (dk_rule_is_for_one_run)
+    case DK_INDICATOR_ACCESS:
+    case DK_INDICATOR_DOWNLOAD:
+    case DK_INDICATOR_UPLOAD:
+        break;
     }
     return (struct figure){.status = DK_STATUS_NOT_MEASURED, .reason = "this version cannot measure it"};
 }
@@ -139,6 +144,10 @@ static bool bears_on(enum dk_flag_figure figure, enum dk_indicator indicator)
     case DK_INDICATOR_UPLOAD_RATE_WHOLE:
         return figure == DK_FLAG_FIGURE_ALL || figure == DK_FLAG_FIGURE_UPLOAD;
     case DK_INDICATOR_LATENCY_IDLE_MEDIAN:
+    case DK_INDICATOR_ACCESS_TIME:
+    case DK_INDICATOR_ACCESS:
+    case DK_INDICATOR_DOWNLOAD:
+    case DK_INDICATOR_UPLOAD:
         break;
     }
     return figure == DK_FLAG_FIGURE_ALL;
@@ -220,11 +229,17 @@ static void doubt(struct dk_check *check, const struct dk_throughput *throughput
     }
 }
 
-static void judge_rule(struct dk_check *check, const struct dk_measurement *measurement,
+static void judge_rule(struct dk_check *check, const struct dk_measurement *measurement, const struct dk_site *site,
                        const struct dk_validity *validity)
 {
     struct figure figure = find_figure(measurement, check->rule.indicator);
 
+    check->has_threshold = dk_rule_resolve(&check->rule, site, &check->rule.threshold);
+    if (!check->has_threshold) {
+        check->outcome = DK_OUTCOME_NOT_APPLICABLE;
+        explain(check, "site.%s is not set: the rule refers to it", dk_site_rate_text(check->rule.site_rate));
+        return;
+    }
     if (figure.status == DK_STATUS_NOT_MEASURED) {
         check->outcome = DK_OUTCOME_NOT_APPLICABLE;
         explain(check, "%s", figure.reason[0] != '\0' ? figure.reason : "not measured");
@@ -255,10 +270,31 @@ static enum dk_outcome worst(enum dk_outcome a, enum dk_outcome b)
     return weight[a] >= weight[b] ? a : b;
 }
 
+// Why there is no outcome.
+static void explain_verdict(struct dk_verdict *verdict, bool needs_set)
+{
+    const char *technology = dk_technology_text(verdict->technology);
+    bool lacks_rate = false;
+
+    for (size_t i = 0; i < verdict->count; i++)
+        lacks_rate = lacks_rate || !verdict->checks[i].has_threshold;
+    if (verdict->count == 0 && needs_set)
+        snprintf(verdict->reason, sizeof verdict->reason, "the profile's rules for %s are about sets of samples",
+                 technology);
+    else if (verdict->count == 0)
+        snprintf(verdict->reason, sizeof verdict->reason, "the profile has no rule for %s", technology);
+    else if (verdict->outcome == DK_OUTCOME_NOT_APPLICABLE)
+        snprintf(verdict->reason, sizeof verdict->reason, "%s",
+                 lacks_rate ? "no rule can be applied without what it refers to"
+                            : "nothing that the rules look at was measured");
+}
+
 void dk_judge(const struct dk_rules *rules, const struct dk_measurement *measurement,
-              const struct dk_context *context, const struct dk_validity *validity, struct dk_verdict *out)
+              const struct dk_context *context, const struct dk_site *site, const struct dk_validity *validity,
+              struct dk_verdict *out)
 {
     enum dk_technology technology = context->link.technology;
+    bool needs_set = false;
 
     *out = (struct dk_verdict){.technology = technology, .outcome = DK_OUTCOME_NOT_APPLICABLE};
     memcpy(out->profile_id, rules->id, sizeof out->profile_id);
@@ -269,18 +305,18 @@ void dk_judge(const struct dk_rules *rules, const struct dk_measurement *measure
         return;
     }
     for (size_t i = 0; i < rules->count && i < DK_RULES_MAX; i++) {
-        if (rules->rules[i].technology != technology)
+        if (!dk_rule_is_about(&rules->rules[i], technology, site))
             continue;
+        if (!dk_rule_is_for_one_run(&rules->rules[i])) {
+            needs_set = true;
+            continue;
+        }
 
         struct dk_check *check = &out->checks[out->count++];
 
         check->rule = rules->rules[i];
-        judge_rule(check, measurement, validity);
+        judge_rule(check, measurement, site, validity);
         out->outcome = worst(out->outcome, check->outcome);
     }
-    if (out->count == 0)
-        snprintf(out->reason, sizeof out->reason, "the profile has no rule for %s",
-                 dk_technology_text(technology));
-    else if (out->outcome == DK_OUTCOME_NOT_APPLICABLE)
-        snprintf(out->reason, sizeof out->reason, "nothing that the rules look at was measured");
+    explain_verdict(out, needs_set);
 }

@@ -29,7 +29,7 @@ const char *dk_flag_figure_text(enum dk_flag_figure figure)
 
 bool dk_check_in_ns(const struct dk_check *check)
 {
-    return check->rule.indicator == DK_INDICATOR_LATENCY_IDLE_MEDIAN;
+    return dk_indicator_units(check->rule.indicator) == dk_units_duration;
 }
 
 void dk_rate_amount(int64_t rate_bps, char out[static DK_AMOUNT_SIZE])

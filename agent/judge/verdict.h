@@ -69,7 +69,8 @@ struct dk_validity {
 };
 
 struct dk_check {
-    struct dk_rule rule;
+    struct dk_rule rule;      // its threshold is what it asks for at this place
+    bool has_threshold;       // false: the rule refers to a rate of the site that is not set
     bool has_value;           // false: the figure was not measured; value, low and high mean nothing
     int64_t value, low, high; // bit/s or ns, by the rule's indicator; [low, high] is the 95 % interval
     enum dk_outcome outcome;

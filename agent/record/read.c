@@ -213,6 +213,29 @@ static void get_validity(struct reader *r, const json_t *validity, struct dk_val
         get_flag(r, json_array_get(flags, i), &out->flags[out->count++]);
 }
 
+static void get_site(struct reader *r, const json_t *site, struct dk_site *out)
+{
+#define X(name, text) text "_bps",
+    static const char *const keys[] = {DK_SITE_RATE_LIST(X)};
+#undef X
+    char environment[16], subscriber[16];
+
+    r->part = "site";
+    get_text(r, site, "environment", true, environment, sizeof environment);
+    if (!dk_environment_parse(environment, &out->environment))
+        fail(r, DK_ERR_DATA, "environment", "unstated, indoor, outdoor or moving");
+    get_text(r, site, "subscriber", false, subscriber, sizeof subscriber);
+    if (subscriber[0] != '\0' && !dk_subscriber_parse(subscriber, &out->subscriber))
+        fail(r, DK_ERR_DATA, "subscriber", "household or organisation");
+    for (size_t i = 0; i < DK_SITE_RATES; i++) {
+        int64_t rate_bps = get_integer(r, site, keys[i]);
+
+        if (rate_bps > DK_SITE_RATE_MAX_BPS)
+            fail(r, DK_ERR_DATA, keys[i], "at most 1000 Gb/s");
+        out->rate_bps[i] = rate_bps > 0 ? rate_bps : 0;
+    }
+}
+
 static void get_outcome(struct reader *r, const json_t *object, enum dk_outcome *out)
 {
     char text[20];
@@ -271,6 +294,7 @@ enum dk_err dk_record_read_figures(const char *json, size_t len, struct dk_recor
     get_latency(&r, latency, "idle", &figures.measurement.latency_idle);
     get_latency(&r, latency, "download", &figures.measurement.latency_download);
     get_latency(&r, latency, "upload", &figures.measurement.latency_upload);
+    get_site(&r, json_object_get(root, "site"), &figures.site);
     get_validity(&r, json_object_get(root, "validity"), &figures.validity);
     figures.has_verdict = verdict != NULL;
     if (verdict != NULL)

@@ -6,6 +6,7 @@
 #include "agent/base/error.h"
 #include "agent/base/terms.h"
 #include "agent/judge/verdict.h"
+#include "config/site.h"
 #include "probes/measurement.h"
 
 #include <stddef.h>
@@ -15,6 +16,7 @@ struct dk_record_figures {
     // the latencies, and their series. Steadiness, conditions and tcp are not read.
     struct dk_measurement measurement;
     enum dk_technology technology; // that it was judged as
+    struct dk_site site;
     struct dk_validity validity;
     bool has_verdict;
     struct dk_verdict verdict; // of the rules of its checks only the id; no reasons

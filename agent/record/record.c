@@ -192,16 +192,30 @@ static void put_after(struct builder *b, json_t *object, const struct dk_context
         put_known(b, out, "carrier_changes", after->carrier_changes - before->carrier_changes);
 }
 
-static void put_place(struct builder *b, json_t *root, const struct dk_record_facts *facts)
+static void put_site(struct builder *b, json_t *root, const struct dk_record_facts *facts)
 {
-    const struct dk_link *link = &facts->context->link;
+#define X(name, text) text "_bps",
+    static const char *const keys[] = {DK_SITE_RATE_LIST(X)};
+#undef X
+    const struct dk_site *from = facts->site;
     json_t *site = put_object(b, root, "site");
 
     put_text_if_set(b, site, "code", facts->site_code);
     put_text_if_set(b, site, "name", facts->site_name);
-    put_text(b, site, "environment", dk_environment_text(facts->environment));
+    put_text_if_set(b, site, "commune", facts->site_commune);
+    put_text_if_set(b, site, "hamlet", facts->site_hamlet);
+    put_text(b, site, "environment", dk_environment_text(from->environment));
+    if (from->subscriber != DK_SUBSCRIBER_UNSTATED)
+        put_text(b, site, "subscriber", dk_subscriber_text(from->subscriber));
+    for (size_t i = 0; i < DK_SITE_RATES; i++)
+        if (from->rate_bps[i] > 0)
+            put_integer(b, site, keys[i], from->rate_bps[i]);
     put_text_if_set(b, site, "note", facts->note);
+}
 
+static void put_link(struct builder *b, json_t *root, const struct dk_record_facts *facts)
+{
+    const struct dk_link *link = &facts->context->link;
     json_t *object = put_object(b, root, "link");
 
     put_text_if_set(b, object, "interface", link->interface);
@@ -482,9 +496,12 @@ static void put_check(struct builder *b, json_t *object, const struct dk_check *
     put_text(b, object, "rule", rule->id);
     put_text(b, object, "family", dk_rule_family_text(rule->family));
     put_text(b, object, "basis", rule->basis);
+    if (rule->unconfirmed)
+        put_text(b, object, "unconfirmed", rule->note);
     put_text(b, object, "indicator", dk_indicator_text(rule->indicator));
     put_text(b, object, "op", dk_op_text(rule->op));
-    put_integer(b, object, dk_check_in_ns(check) ? "threshold_ns" : "threshold_bps", rule->threshold);
+    if (check->has_threshold)
+        put_integer(b, object, dk_check_in_ns(check) ? "threshold_ns" : "threshold_bps", rule->threshold);
     if (check->has_value) {
         put_integer(b, object, "value", check->value);
         put_integer(b, object, "low", check->low);
@@ -547,7 +564,8 @@ enum dk_err dk_record_build(const struct dk_record_facts *facts, struct dk_buf *
         return dk_fail(fault, DK_ERR_MEMORY, "record", NULL, "out of memory");
     put_chain(&b, root, facts);
     put_device_and_time(&b, root, facts);
-    put_place(&b, root, facts);
+    put_site(&b, root, facts);
+    put_link(&b, root, facts);
     put_server(&b, root, facts);
     put_figures(&b, root, facts);
     if (facts->validity != NULL)

@@ -11,6 +11,7 @@
 #include "agent/base/terms.h"
 #include "agent/context/context.h"
 #include "agent/judge/verdict.h"
+#include "config/site.h"
 #include "probes/measurement.h"
 
 #include <stdint.h>
@@ -31,8 +32,8 @@ struct dk_record_facts {
     const char *version;             // of dokiem
     struct dk_wall start, end;
     int64_t duration_ns;             // monotonic
-    const char *site_code, *site_name, *site_operator, *note; // "" when not set
-    enum dk_environment environment;
+    const char *site_code, *site_name, *site_commune, *site_hamlet, *site_operator, *note; // "" when not set
+    const struct dk_site *site;
     const char *server_name, *server_url;
     const struct dk_context *context;
     const struct dk_measurement *measurement;

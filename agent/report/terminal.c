@@ -228,7 +228,10 @@ static void report_doubt(const struct page *page, const struct dk_check *check)
 {
     if (check->outcome != DK_OUTCOME_INCONCLUSIVE && check->outcome != DK_OUTCOME_NOT_APPLICABLE)
         return;
-    if (check->has_value && check->low <= check->rule.threshold && check->high >= check->rule.threshold)
+    if (!check->has_threshold)
+        paragraph(page, "", COLOUR_NONE, "", _("[site] %s is not set: the rule refers to it"),
+                  dk_site_rate_text(check->rule.site_rate));
+    else if (check->has_value && check->low <= check->rule.threshold && check->high >= check->rule.threshold)
         paragraph(page, "", COLOUR_NONE, "", "%s",
                   _("the interval contains the threshold: measure longer or again"));
     else
@@ -241,13 +244,16 @@ static void report_check(const struct page *page, const char *label, const struc
     const char *word = outcome_word(check->outcome, &colour);
 
     paragraph(page, label, colour, word, "%s", dk_indicator_words(check->rule.indicator));
-    report_comparison(page, check);
+    if (check->has_threshold)
+        report_comparison(page, check);
     report_doubt(page, check);
     // Only a regulation may be failed: a target that is missed is a target that is missed.
     if (check->rule.family == DK_RULE_FAMILY_QCVN)
         paragraph(page, "", COLOUR_NONE, "", _("national technical regulation: %s"), check->rule.basis);
     else
         paragraph(page, "", COLOUR_NONE, "", _("target of a plan: %s"), check->rule.basis);
+    if (check->rule.unconfirmed)
+        paragraph(page, "", COLOUR_NONE, "", _("not confirmed: %s"), check->rule.note);
 }
 
 static void report_verdict(const struct page *page, const struct dk_verdict *verdict)

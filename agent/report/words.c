@@ -15,8 +15,16 @@ const char *dk_indicator_words(enum dk_indicator indicator)
     case DK_INDICATOR_UPLOAD_RATE_WHOLE:
         return _("upload, rate of the whole transfer");
     case DK_INDICATOR_LATENCY_IDLE_MEDIAN:
-    default:
         return _("idle latency, median");
+    case DK_INDICATOR_ACCESS_TIME:
+        return _("time to reach the server");
+    case DK_INDICATOR_ACCESS:
+        return _("servers that were not reached");
+    case DK_INDICATOR_DOWNLOAD:
+        return _("downloads that broke off");
+    case DK_INDICATOR_UPLOAD:
+    default:
+        return _("uploads that broke off");
     }
 }
 

@@ -6,23 +6,51 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+// "# download-5g-share: 5g download.rate_whole_bps share >= 30 Mb/s at least 95 % (qcvn, 1500 samples …)"
+static enum dk_err print_rule(const struct dk_rule *rule, struct dk_buf *out)
+{
+    enum dk_err err = dk_buf_printf(out, "# %s: %s%s%s%s%s %s %s %s ", rule->id, dk_technology_text(rule->technology),
+                                    rule->environment != DK_ENVIRONMENT_UNSTATED ? " " : "",
+                                    rule->environment != DK_ENVIRONMENT_UNSTATED
+                                        ? dk_environment_text(rule->environment) : "",
+                                    rule->subscriber != DK_SUBSCRIBER_UNSTATED ? " " : "",
+                                    rule->subscriber != DK_SUBSCRIBER_UNSTATED
+                                        ? dk_subscriber_text(rule->subscriber) : "",
+                                    dk_indicator_text(rule->indicator), dk_statistic_text(rule->statistic),
+                                    dk_op_text(rule->op));
+
+    if (err == DK_OK)
+        err = dk_rule_print_threshold(rule, out);
+    if (err == DK_OK && rule->statistic == DK_STATISTIC_SHARE)
+        err = dk_buf_append(out, " in at least ", strlen(" in at least "));
+    if (err == DK_OK && rule->statistic == DK_STATISTIC_SHARE)
+        err = dk_quantity_print(rule->share_ppm, dk_units_share, " ", out);
+    if (err == DK_OK)
+        err = dk_buf_printf(out, " (%s; a finding needs %" PRId64 " samples", dk_rule_family_text(rule->family),
+                            rule->min_samples);
+    if (err == DK_OK && rule->min_samples_stratum > 0)
+        err = dk_buf_printf(out, ", %" PRId64 " of them in each of indoor, outdoor and moving",
+                            rule->min_samples_stratum);
+    if (err == DK_OK && rule->min_gap_ns > 0)
+        err = dk_buf_append(out, ", at least ", strlen(", at least "));
+    if (err == DK_OK && rule->min_gap_ns > 0)
+        err = dk_quantity_print(rule->min_gap_ns, dk_units_duration, " ", out);
+    if (err == DK_OK)
+        err = dk_buf_printf(out, "%s)\n#   %s\n", rule->min_gap_ns > 0 ? " apart" : "", rule->basis);
+    if (err == DK_OK && rule->note[0] != '\0')
+        err = dk_buf_printf(out, "#   %s%s\n", rule->unconfirmed ? "not confirmed: " : "", rule->note);
+    return err;
+}
 
 static enum dk_err print_rules(const struct dk_rules *rules, struct dk_buf *out)
 {
     enum dk_err err = dk_buf_printf(out, "\n# profile %s version %s sha256 %s\n# %s\n", rules->id, rules->version,
                                     rules->sha256, rules->title);
 
-    for (size_t i = 0; i < rules->count && err == DK_OK; i++) {
-        const struct dk_rule *rule = &rules->rules[i];
-
-        err = dk_buf_printf(out, "# %s: %s %s %s ", rule->id, dk_technology_text(rule->technology),
-                            dk_indicator_text(rule->indicator), dk_op_text(rule->op));
-        if (err == DK_OK)
-            err = dk_quantity_print(rule->threshold, dk_indicator_units(rule->indicator), " ", out);
-        if (err == DK_OK)
-            err = dk_buf_printf(out, " (%s, %" PRId64 " samples for a finding)\n#   %s\n",
-                                dk_rule_family_text(rule->family), rule->min_samples, rule->basis);
-    }
+    for (size_t i = 0; i < rules->count && err == DK_OK; i++)
+        err = print_rule(&rules->rules[i], out);
     return err;
 }
 

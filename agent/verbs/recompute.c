@@ -151,7 +151,7 @@ static enum dk_err recompute_verdict(const struct recomputation *r, struct diffe
 
     if (err != DK_OK)
         return err;
-    dk_judge(&rules, &figures->measurement, &context, &figures->validity, &again);
+    dk_judge(&rules, &figures->measurement, &context, &figures->site, &figures->validity, &again);
     compare_text(differences, "verdict", "outcome", dk_outcome_text(recorded->outcome), dk_outcome_text(again.outcome));
     compare(differences, "verdict", "checks", (int64_t)recorded->count, (int64_t)again.count);
     for (size_t i = 0; i < recorded->count && i < again.count; i++) {

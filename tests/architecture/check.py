@@ -16,8 +16,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # The picture: what a file may include beside its own folder. The first row that fits a file is its row. A stage sees
 # the base helpers and the values, not its neighbours.
 BASE = "agent/base/"
-VALUES = ["agent/context/context.h", "agent/judge/verdict.h", "config/rules.h", "probes/measurement.h",
-          "probes/progress.h"]
+VALUES = ["agent/context/context.h", "agent/judge/verdict.h", "config/rules.h", "config/site.h",
+          "probes/measurement.h", "probes/progress.h"]
 ALL = ["agent/", "config/", "probes/"]
 PICTURE = [
     ("agent/base/*", []),
@@ -26,7 +26,7 @@ PICTURE = [
     ("probes/*/*", [BASE, "probes/*.h"]),
     ("probes/*", [BASE, "probes/"]),
     ("agent/context/*", [BASE]),
-    ("agent/judge/*", [BASE, "agent/context/context.h", "config/rules.h", "probes/measurement.h"]),
+    ("agent/judge/*", [BASE, "agent/context/context.h", "config/rules.h", "config/site.h", "probes/measurement.h"]),
     ("agent/record/*", [BASE, *VALUES]),
     ("agent/journal/*", [BASE]),
     ("agent/deliver/*", [BASE, "agent/journal/journal.h", "agent/record/key.h", "agent/record/seal.h"]),

@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct dk_context context = {.link.technology = figures.technology};
 
     rules.rules[0] = (struct dk_rule){.technology = figures.technology, .threshold = 40000000};
-    dk_judge(&rules, &figures.measurement, &context, &figures.validity, &verdict);
+    dk_judge(&rules, &figures.measurement, &context, &figures.site, &figures.validity, &verdict);
     dk_measurement_free(&figures.measurement);
     return 0;
 }

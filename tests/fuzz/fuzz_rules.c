@@ -19,8 +19,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (rules.count == 0 || rules.count > DK_RULES_MAX)
         abort();
-    for (size_t i = 0; i < rules.count; i++)
-        if (rules.rules[i].threshold <= 0 || rules.rules[i].basis[0] == '\0')
+    for (size_t i = 0; i < rules.count; i++) {
+        const struct dk_rule *rule = &rules.rules[i];
+        struct dk_site site = {0};
+        dk_auto_buf struct dk_buf text = dk_buf_make(100);
+        int64_t threshold = 0;
+
+        site.rate_bps[rule->site_rate] = DK_SITE_RATE_MAX_BPS;
+        if (rule->basis[0] == '\0' || (rule->unconfirmed && rule->note[0] == '\0') ||
+            !dk_rule_resolve(rule, &site, &threshold) || threshold <= 0 ||
+            dk_rule_print_threshold(rule, &text) != DK_OK)
             abort();
+    }
     return 0;
 }

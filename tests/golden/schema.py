@@ -58,7 +58,10 @@ def breakages(record):
     yield broken(["site", "name"], "a\nb")
     yield broken(["validity"], None)
     yield broken(["verdict", "checks", 0, "threshold_ns"], 1)
+    yield broken(["verdict", "checks", 0, "threshold_bps"], None)
     yield broken(["verdict", "checks", 0, "low"], None)
+    yield broken(["site", "subscribed_download_bps"], "1")
+    yield broken(["site", "subscriber"], "unstated")
 
 
 def main(program, schema_path, page_path):

@@ -138,12 +138,17 @@ static struct dk_context context(enum dk_technology technology)
 void dk_sample_judge(struct dk_sample *sample)
 {
     dk_judge_validity(&sample->measurement, &sample->context, &sample->validity);
-    dk_judge(&sample->rules, &sample->measurement, &sample->context, &sample->validity, &sample->verdict);
+    dk_judge(&sample->rules, &sample->measurement, &sample->context, &sample->site, &sample->validity,
+             &sample->verdict);
 }
 
 void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_t download_bps)
 {
-    *out = (struct dk_sample){.rules = rules(), .context = context(technology)};
+    *out = (struct dk_sample){.rules = rules(),
+                               .context = context(technology),
+                               .site = {DK_ENVIRONMENT_INDOOR, DK_SUBSCRIBER_ORGANISATION,
+                                        {[DK_SITE_RATE_SUBSCRIBED_DOWNLOAD] = 150000000,
+                                         [DK_SITE_RATE_MINIMUM_DOWNLOAD] = 5000000}}};
     out->measurement = (struct dk_measurement){
         .server = {DK_STATUS_OK, "", "203.0.113.5", 19 * DK_NS_PER_MS, "TLSv1.3 TLS_AES_256_GCM_SHA384",
                    DK_SERVER_KIND_DOKIEM},
@@ -180,7 +185,9 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
                                           .site_name = "Nhà văn hóa thôn Ea Tul",
                                           .site_operator = "Viettel",
                                           .note = "",
-                                          .environment = DK_ENVIRONMENT_INDOOR,
+                                          .site_commune = "Ea Tul",
+                                          .site_hamlet = "Buôn Pơr",
+                                          .site = &out->site,
                                           .server_name = "daklak",
                                           .server_url = "https://speed.example.vn",
                                           .context = &out->context,

@@ -9,6 +9,7 @@
 struct dk_sample {
     struct dk_rules rules; // download at least 40 (4g, target), 100 (5g, qcvn), 200 Mb/s (fixed, target)
     struct dk_context context;
+    struct dk_site site;
     struct dk_measurement measurement;
     struct dk_validity validity;
     struct dk_verdict verdict;

@@ -11,6 +11,8 @@ static const struct dk_context on_5g = {
     .link = {.interface = "wwan0", .medium = DK_MEDIUM_CELLULAR, .technology = DK_TECHNOLOGY_5G},
     .clock = {.state = DK_CLOCK_SYNCHRONISED}};
 
+static const struct dk_site nowhere = {0};
+
 static struct dk_rules one_rule(enum dk_indicator indicator, enum dk_op op, int64_t threshold)
 {
     struct dk_rules rules = {.id = "p", .version = "1", .sha256 = "00", .count = 1};
@@ -40,7 +42,7 @@ static void judge(const struct dk_rules *rules, const struct dk_measurement *mea
     struct dk_validity validity;
 
     dk_judge_validity(measurement, context, &validity);
-    dk_judge(rules, measurement, context, &validity, out);
+    dk_judge(rules, measurement, context, &nowhere, &validity, out);
 }
 
 static void the_interval_decides(void)
@@ -511,7 +513,7 @@ static void limits_are_flagged_where_they_reach_the_figure(void)
                 CU_ASSERT_NOT_EQUAL(validity.flags[0].detail[0], '\0');
             }
             // The flag spoils the failure of its own direction, and nothing else.
-            dk_judge(&rules, &m, &on_5g, &validity, &verdict);
+            dk_judge(&rules, &m, &on_5g, &nowhere, &validity, &verdict);
             CU_ASSERT_EQUAL(verdict.checks[upload].outcome,
                             expected == NONE ? DK_OUTCOME_FAIL : DK_OUTCOME_INCONCLUSIVE);
             CU_ASSERT_EQUAL(verdict.checks[!upload].outcome, DK_OUTCOME_FAIL);
@@ -629,7 +631,7 @@ static void a_changed_link_spoils_every_finding(void)
             CU_ASSERT_EQUAL((int)validity.count, flags[i]);
             CU_ASSERT_TRUE(flags[i] < 1 || validity.flags[0].code == DK_FLAG_LINK_CHANGED);
             CU_ASSERT_TRUE(flags[i] < 2 || validity.flags[1].code == DK_FLAG_TECHNOLOGY_CHANGED);
-            dk_judge(&rules, &m, &context, &validity, &verdict);
+            dk_judge(&rules, &m, &context, &nowhere, &validity, &verdict);
             CU_ASSERT_EQUAL(verdict.outcome, flags[i] > 0 ? DK_OUTCOME_INCONCLUSIVE
                                              : high       ? DK_OUTCOME_FAIL
                                                           : DK_OUTCOME_PASS);

@@ -90,6 +90,13 @@ static const struct {
     {"[test]\nstop = budget\n", {"\"budget\"", "allowed: time, precise, verdict"}},
     {"[test]\nprecision = 2 Mb/s\n", {"unit", "% ppm"}},
     {"[test]\nprecision = 0.09 %\n", {"out of range", "0.1 % to 50 %"}},
+    {"[site]\nsubscribed_download = 100\n", {"\"100\"", "no unit", "unset, or 1 kb/s to 1000 Gb/s", "default, unset"}},
+    {"[site]\nsubscribed_download = 100 MB/s\n", {"unit", "b/s kb/s Mb/s Gb/s"}},
+    {"[site]\nsubscribed_download = 0 Mb/s\n", {"out of range"}},
+    {"[site]\nsubscribed_download =\n", {"not a number"}},
+    {"[site]\nminimum_download = none\n", {"not a number", "unset"}},
+    {"[site]\ndeclared_upload = 1001 Gb/s\n", {"out of range"}},
+    {"[site]\nsubscriber = company\n", {"unstated, household, organisation"}},
     {"[test]\nonly =\n", {"download, upload, latency"}},
     {"[test]\nonly = download,\n", {"commas"}},
     {"[test]\nonly = download,dns\n", {"commas"}},
@@ -243,7 +250,9 @@ static void right_files_are_read(void)
                                "stamp = [::1]:862\n"
                                "[test]\nduration=5\nmax_bytes = 1.5 GB\nonly = latency , download\ntechnology = 5g\n"
                                "[latency]\ninterval = 0.5 s\n"
-                               "[site]\nname = Nhà văn hóa buôn Ea H'leo\nnote = \"a # b; c = 'd' \\\"\n"
+                               "[site]\nsubscribed_download = 150 Mb/s\nminimum_download = unset\n"
+                               "commune = Ea H'leo\nsubscriber = organisation\n"
+                               "name = Nhà văn hóa buôn Ea H'leo\nnote = \"a # b; c = 'd' \\\"\n"
                                "[collector]\nurl = \"\"";
     struct dk_settings s;
     struct dk_fault fault = {0};
@@ -259,6 +268,10 @@ static void right_files_are_read(void)
     CU_ASSERT_EQUAL(s.technology, DK_TECHNOLOGY_5G);
     CU_ASSERT_EQUAL(s.latency_interval_ns, 500000000);
     CU_ASSERT_STRING_EQUAL(s.site_name, "Nhà văn hóa buôn Ea H'leo");
+    CU_ASSERT_STRING_EQUAL(s.site_commune, "Ea H'leo");
+    CU_ASSERT_EQUAL(s.site.rate_bps[DK_SITE_RATE_SUBSCRIBED_DOWNLOAD], 150000000);
+    CU_ASSERT_EQUAL(s.site.rate_bps[DK_SITE_RATE_MINIMUM_DOWNLOAD], 0);
+    CU_ASSERT_EQUAL(s.site.subscriber, DK_SUBSCRIBER_ORGANISATION);
     CU_ASSERT_STRING_EQUAL(s.note, "a # b; c = 'd' \\");
     CU_ASSERT_STRING_EQUAL(s.collector_url, "");
     CU_ASSERT_EQUAL(s.streams, 4);
@@ -377,9 +390,12 @@ static void write_random_value(const struct dk_option *o, char *out, size_t size
         {"streams", "1", "32"},                    {"count", "1", "1000"},           {"batch", "1", "100"},
         {"precision", "0.1 %", "2500 ppm"},
     };
+    static const char *const rates[] = {"unset", "1 kb/s", "1000Gb/s", "0.0125 Mb/s", "1234567 b/s"};
 
     if (strcmp(o->type, "url") == 0)
         snprintf(out, size, "%s", pick(urls, COUNT(urls)));
+    else if (strcmp(o->type, "rate") == 0)
+        snprintf(out, size, "%s", pick(rates, COUNT(rates)));
     else if (strcmp(o->type, "path") == 0)
         snprintf(out, size, "%s", pick(paths, COUNT(paths)));
     else if (strcmp(o->key, "stamp") == 0)
