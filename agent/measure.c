@@ -316,13 +316,15 @@ static void make_plan(struct session *session)
 {
     const struct dk_settings *settings = session->settings;
 
-    dk_server_find(settings->server_kind, settings->server_url, settings->server_upload_url, &session->urls);
+    const struct dk_server_settings *server = &settings->servers[0];
+
+    dk_server_find(server->kind, server->url, server->upload_url, &session->urls);
     session->plan = (struct dk_plan){
-        .url = settings->server_url,
+        .url = server->url,
         .urls = &session->urls,
-        .stamp = settings->server_stamp,
-        .stamp_key_file = settings->server_stamp_key_file,
-        .ca_file = settings->server_ca_file,
+        .stamp = settings->servers[0].stamp,
+        .stamp_key_file = settings->servers[0].stamp_key_file,
+        .ca_file = settings->servers[0].ca_file,
         .interface = settings->interface,
         .link = session->context->link.interface,
         .user_agent = "dokiem/" DK_VERSION,

@@ -60,8 +60,8 @@ static enum dk_err keep(const struct dk_settings *settings, struct dk_journal *j
         .site_commune = settings->site_commune,
         .site_hamlet = settings->site_hamlet,
         .site = &settings->site,
-        .server_name = settings->server_name,
-        .server_url = settings->server_url,
+        .server_name = settings->servers[0].name,
+        .server_url = settings->servers[0].url,
         .context = &result->context,
         .measurement = &result->measurement,
         .validity = &result->validity,
@@ -153,7 +153,7 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
         err = dk_journal_prune(journal, settings->journal_max_bytes, settings->journal_max_age_ns, fault);
     if (err != DK_OK || out->kind == DK_KIND_MEASUREMENT)
         return err;
-    return dk_fail(fault, interrupted ? DK_ERR_INTERRUPTED : DK_ERR_UNREACHABLE, settings->server_url, NULL,
+    return dk_fail(fault, interrupted ? DK_ERR_INTERRUPTED : DK_ERR_UNREACHABLE, settings->servers[0].url, NULL,
                    "%s", out->reason);
 }
 

@@ -79,6 +79,14 @@ static enum dk_err keep(struct dk_ini *ini, const struct dk_ini_entry *entry, st
     return DK_OK;
 }
 
+bool dk_ini_is_section(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 0 && len <= NAME_MAX_BYTES && strspn(name, SECTION_CHARACTERS) == len && name[0] != ' ' &&
+           name[len - 1] != ' ';
+}
+
 static enum dk_err scan_section(struct dk_ini *ini, char *line, struct dk_ini_entry *at, struct dk_fault *fault)
 {
     size_t len = strlen(line);
@@ -90,8 +98,7 @@ static enum dk_err scan_section(struct dk_ini *ini, char *line, struct dk_ini_en
 
     char *name = line + 1;
 
-    if (len - 2 > NAME_MAX_BYTES || strspn(name, SECTION_CHARACTERS) != len - 2 || name[0] == ' ' ||
-        name[len - 3] == ' ')
+    if (!dk_ini_is_section(name))
         return dk_ini_fail(ini, at, fault, NULL,
                            "is not the name of a section; allowed: lower-case letters, digits, - . _ and "
                            "spaces between, at most %d",

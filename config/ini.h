@@ -13,6 +13,7 @@
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -44,6 +45,9 @@ enum dk_err dk_ini_read(const char *name, const char *text, size_t len, struct d
                         struct dk_fault *fault);
 void dk_ini_free(struct dk_ini *ini); // NULL is fine
 DK_DEFINE_FREE(ini, struct dk_ini, dk_ini_free)
+
+// True when `name` may be that of a section.
+bool dk_ini_is_section(const char *name);
 
 // Appends the file `path` to `out`, at most DK_INI_MAX_BYTES. Errors: CONFIG (missing, unreadable, too long), MEMORY.
 enum dk_err dk_ini_read_file(const char *path, struct dk_buf *out, struct dk_fault *fault);

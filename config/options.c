@@ -324,6 +324,7 @@ X(environment, ENVIRONMENT)
 X(subscriber, SUBSCRIBER)
 X(family, FAMILY)
 X(server_kind, SERVER_KIND)
+X(net, NET)
 X(stop, STOP)
 #undef X
 
@@ -417,6 +418,7 @@ KIND(environment, set_environment, print_environment)
 KIND(subscriber, set_subscriber, print_subscriber)
 KIND(family, set_family, print_family)
 KIND(server_kind, set_server_kind, print_server_kind)
+KIND(net, set_net, print_net)
 KIND(stop, set_stop, print_stop)
 KIND(method, set_method, print_method)
 KIND(list, set_list, print_list)
@@ -439,25 +441,33 @@ KIND(list, set_list, print_list)
 #define PATH                       KEPT_AS("path", path, "absolute")
 #define ONE_OF(is, words)          KEPT_AS("one of", is, words)
 
+_Static_assert(offsetof(struct dk_settings, servers) == 0, "a server's option is at the same place in each");
 _Static_assert(DK_ONLY_DOWNLOAD == 1 && DK_ONLY_UPLOAD == 2 && DK_ONLY_LATENCY == 4 && DK_ONLY_WIRE == 8,
                "the order of test.only");
 
 static const struct dk_option options[] = {
-    {"server", "name", NULL, TEXT("127"), .fallback = "", FIELD(server_name),
+    {"server", "name", NULL, TEXT("127"), .fallback = "", FIELD(servers[0].name),
      .help = "what people call the reference server"},
     {"server", "url", "server",
      KEPT_AS("url", server, "[http[s]://]HOST[:PORT][/PATH]"),
-     .fallback = "", FIELD(server_url), .help = "the reference server to measure against"},
+     .fallback = "", FIELD(servers[0].url), .help = "the reference server to measure against"},
     {"server", "kind", "server-kind", ONE_OF(server_kind, "auto, dokiem, librespeed, http"), .fallback = "auto",
-     FIELD(server_kind), .help = "how it is asked; auto: by the shape of its URL"},
+     FIELD(servers[0].kind), .help = "how it is asked; auto: by the shape of its URL"},
     {"server", "upload_url", NULL, KEPT_AS("url", server, "[http[s]://]HOST[:PORT][/PATH]"),
-     .fallback = "", FIELD(server_upload_url), .help = "where uploads go; unset: where servers of its kind take them"},
+     .fallback = "", FIELD(servers[0].upload_url),
+     .help = "where uploads go; unset: where servers of its kind take them"},
     {"server", "stamp", "stamp", KEPT_AS("text", stamp, "auto, off or HOST[:PORT]"),
-     .fallback = "auto", FIELD(server_stamp), .help = "STAMP reflector; auto: the server, UDP port 862"},
-    {"server", "stamp_key_file", NULL, PATH, .fallback = "", FIELD(server_stamp_key_file),
+     .fallback = "auto", FIELD(servers[0].stamp), .help = "STAMP reflector; auto: the server, UDP port 862"},
+    {"server", "stamp_key_file", NULL, PATH, .fallback = "", FIELD(servers[0].stamp_key_file),
      .help = "hexadecimal key of the reflector's authenticated mode; unset: without"},
-    {"server", "ca_file", "ca-file", PATH, .fallback = "", FIELD(server_ca_file),
+    {"server", "ca_file", "ca-file", PATH, .fallback = "", FIELD(servers[0].ca_file),
      .help = "PEM file of the authorities to trust for it"},
+    {"server", "location", NULL, TEXT("127"), .fallback = "", FIELD(servers[0].location),
+     .help = "where it stands"},
+    {"server", "operator", NULL, TEXT("127"), .fallback = "", FIELD(servers[0].network_operator),
+     .help = "operator of the network it stands in"},
+    {"server", "net", NULL, ONE_OF(net, "unstated, on, off"), .fallback = "unstated", FIELD(servers[0].net),
+     .help = "whether that is the network of the line's own operator"},
     {"server", "connect_timeout", NULL, DURATION("1s", "60s"), .fallback = "10s",
      FIELD(server_connect_timeout_ns), .help = "longest wait for the first answer"},
 
@@ -476,8 +486,8 @@ static const struct dk_option options[] = {
     {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency, wire"),
      .fallback = "download,upload,latency", FIELD(only),
      .help = "what to measure; wire: capture the headers of the test's own packets"},
-    {"test", "family", "family", ONE_OF(family, "any, ipv4, ipv6"), .fallback = "any", FIELD(family),
-     .help = "Internet protocol to use"},
+    {"test", "family", "family", ONE_OF(family, "any, ipv4, ipv6, both"), .fallback = "any", FIELD(family),
+     .help = "Internet protocol to use; both: two runs, IPv4 and IPv6"},
     {"test", "interface", "interface",
      KEPT_AS("text", interface, "at most 15 bytes"), .fallback = "",
      FIELD(interface), .help = "network interface to use"},
@@ -546,6 +556,23 @@ const char *dk_option_set(const struct dk_option *option, const char *text, stru
 enum dk_err dk_option_print(const struct dk_option *option, const struct dk_settings *settings, struct dk_buf *out)
 {
     return option->kind->print(option, (const char *)settings + option->offset, out);
+}
+
+bool dk_option_is_of_server(const struct dk_option *option)
+{
+    return option->offset < offsetof(struct dk_settings, servers[1]);
+}
+
+const char *dk_option_set_server(const struct dk_option *option, const char *text,
+                                 struct dk_server_settings *server)
+{
+    return option->kind->set(option, text, (char *)server + option->offset);
+}
+
+enum dk_err dk_option_print_server(const struct dk_option *option, const struct dk_server_settings *server,
+                                   struct dk_buf *out)
+{
+    return option->kind->print(option, (const char *)server + option->offset, out);
 }
 
 bool dk_option_is_relative_path(const struct dk_option *option, const char *text)

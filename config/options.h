@@ -14,5 +14,13 @@ const char *dk_option_set(const struct dk_option *option, const char *text, stru
 // Appends the field as a configuration file has it, quotation marks included. Errors as dk_buf_append.
 enum dk_err dk_option_print(const struct dk_option *option, const struct dk_settings *settings, struct dk_buf *out);
 
+// True for options of one server, which the sections [server NAME] have too, except its name.
+bool dk_option_is_of_server(const struct dk_option *option);
+
+// The same two for such an option of `server`.
+const char *dk_option_set_server(const struct dk_option *option, const char *text, struct dk_server_settings *server);
+enum dk_err dk_option_print_server(const struct dk_option *option, const struct dk_server_settings *server,
+                                   struct dk_buf *out);
+
 // True for options whose value is a path, or may be one, and `text` is a relative one.
 bool dk_option_is_relative_path(const struct dk_option *option, const char *text);

@@ -18,6 +18,7 @@ enum {
     DK_NAME_SIZE = 128,
     DK_URL_SIZE = 1024,
     DK_NOTE_SIZE = 1024,
+    DK_SERVERS_MAX = 16, // sections [server NAME]
     DK_ONLY_DOWNLOAD = 1 << 0,
     DK_ONLY_UPLOAD = 1 << 1,
     DK_ONLY_LATENCY = 1 << 2,
@@ -26,16 +27,25 @@ enum {
 };
 
 // Texts are UTF-8 without control characters; "" means not set.
+struct dk_server_settings {
+    char name[DK_NAME_SIZE];
+    char url[DK_URL_SIZE];        // http:// or https://, no trailing slash, query or user name
+    enum dk_server_kind kind;
+    char upload_url[DK_URL_SIZE]; // as url; "": where the server's kind has it
+    char stamp[DK_NAME_SIZE];     // "auto", "off", HOST, HOST:PORT, [IPV6] or [IPV6]:PORT
+    char stamp_key_file[DK_URL_SIZE]; // "": STAMP without authentication
+    char ca_file[DK_URL_SIZE];
+    char location[DK_NAME_SIZE];
+    char network_operator[DK_NAME_SIZE]; // of the network it stands in
+    enum dk_net net;
+};
+
 struct dk_settings {
-    // [server]
-    char server_name[DK_NAME_SIZE];
-    char server_url[DK_URL_SIZE];    // http:// or https://, no trailing slash, query or user name
-    enum dk_server_kind server_kind;
-    char server_upload_url[DK_URL_SIZE]; // as server_url; "": where the server's kind has it
-    char server_stamp[DK_NAME_SIZE]; // "auto", "off", HOST, HOST:PORT, [IPV6] or [IPV6]:PORT
-    char server_stamp_key_file[PATH_MAX]; // "": STAMP without authentication
-    char server_ca_file[PATH_MAX];
-    int64_t server_connect_timeout_ns;
+    // The first is [server], then come [server NAME] in the order of the file. With more than one, all have a URL;
+    // a first one without a URL means that no server is configured.
+    struct dk_server_settings servers[DK_SERVERS_MAX + 1];
+    size_t server_count; // at least 1
+    int64_t server_connect_timeout_ns; // of [server], for all
     // [test]
     enum dk_technology technology; // as declared; AUTO when it is to be found out
     int64_t streams;
@@ -105,10 +115,17 @@ struct dk_option {
 const struct dk_option *dk_options(size_t *count);
 
 // Sets one option from the text of command line argument `--argument` (see dk_option). A relative path counts from
-// the working directory. On an error *settings is unchanged. Errors: USAGE with the allowed range; NO_INPUT when
+// the working directory. One of [server] is set for every server; "server" is dk_settings_choose_servers with one name.
+// On an error *settings is unchanged. Errors: USAGE with the allowed range; NO_INPUT when
 // there is no such argument.
 enum dk_err dk_settings_set_argument(struct dk_settings *settings, const char *argument, const char *value,
                                      struct dk_fault *fault);
+
+// The servers of the run become the `count` (1 or more) that are named: each by the name or the URL of a server of the
+// settings, or by another URL, whose other settings are those of [server] except what says which server that is.
+// On an error *settings is unchanged. Errors: USAGE.
+enum dk_err dk_settings_choose_servers(struct dk_settings *settings, const char *const *names, size_t count,
+                                       struct dk_fault *fault);
 
 // Appends the settings as a configuration file that would give them again. Errors as dk_buf_append.
 enum dk_err dk_settings_print(const struct dk_settings *settings, struct dk_buf *out);

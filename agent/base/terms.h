@@ -27,7 +27,8 @@
 #define DK_FAMILY_LIST(X)                                                                                    \
     X(ANY, "any")                                                                                            \
     X(IPV4, "ipv4")                                                                                          \
-    X(IPV6, "ipv6")
+    X(IPV6, "ipv6")                                                                                          \
+    X(BOTH, "both") /* of a setting: one run after the other */
 
 #define DK_STOP_LIST(X)                                                                                      \
     X(TIME, "time")                                                                                          \
@@ -41,6 +42,12 @@
     X(DOKIEM, "dokiem")                                                                                      \
     X(LIBRESPEED, "librespeed")                                                                              \
     X(HTTP, "http")
+
+// Whether a server stands in the network of the line's own operator.
+#define DK_NET_LIST(X)                                                                                       \
+    X(UNSTATED, "unstated")                                                                                  \
+    X(ON, "on")                                                                                              \
+    X(OFF, "off")
 
 // Of one figure. A missing figure is never 0: it has one of the other three and a reason.
 #define DK_STATUS_LIST(X)                                                                                    \
@@ -91,6 +98,7 @@
     X(subscriber, SUBSCRIBER)                                                                                \
     X(family, FAMILY)                                                                                        \
     X(server_kind, SERVER_KIND)                                                                              \
+    X(net, NET)                                                                                              \
     X(stop, STOP)                                                                                            \
     X(status, STATUS)                                                                                        \
     X(outcome, OUTCOME)                                                                                      \
@@ -111,6 +119,9 @@ enum dk_subscriber { DK_SUBSCRIBER_LIST(X) };
 #undef X
 #define X(name, text) DK_FAMILY_##name,
 enum dk_family { DK_FAMILY_LIST(X) };
+#undef X
+#define X(name, text) DK_NET_##name,
+enum dk_net { DK_NET_LIST(X) };
 #undef X
 #define X(name, text) DK_STOP_##name,
 enum dk_stop { DK_STOP_LIST(X) };

@@ -23,6 +23,8 @@ struct table {
     struct row rows[FLAGS_MAX];
     int count;
     const char *config;
+    const char *servers[DK_SERVERS_MAX + 1]; // each --server
+    size_t server_count;
 };
 
 static void add(struct table *table, const char *name, bool has_value, struct row row)
@@ -81,7 +83,7 @@ static void print_help(const char *name, enum dk_arguments_kind kind, const stru
         }
     }
     if (kind == DK_ARGUMENTS_MEASURING)
-        printf("  %-26s %s\n", "-4, -6", "IPv4 or IPv6 only");
+        printf("  %-26s %s\n", "-4, -6", "IPv4 or IPv6 only; with both, one run after the other");
 }
 
 static enum dk_err scan(int argc, char **argv, enum dk_arguments_kind kind, struct table *table,
@@ -98,7 +100,9 @@ static enum dk_err scan(int argc, char **argv, enum dk_arguments_kind kind, stru
         if (letter == -1)
             break;
         if (letter == '4' || letter == '6') {
-            family = letter == '4' ? "ipv4" : "ipv6";
+            const char *one = letter == '4' ? "ipv4" : "ipv6";
+
+            family = family == NULL || strcmp(family, one) == 0 ? one : "both";
         } else if (letter == SHORT_HELP || (letter == 0 && index == 0)) {
             print_help(argv[0], kind, table);
             out->help_shown = true;
@@ -112,6 +116,10 @@ static enum dk_err scan(int argc, char **argv, enum dk_arguments_kind kind, stru
             *table->rows[index].own->set = true;
         } else if (table->rows[index].own != NULL) {
             *table->rows[index].own->value = optarg;
+        } else if (strcmp(table->longs[index].name, "server") == 0) {
+            // One too many is kept, for the settings to refuse.
+            if (table->server_count <= DK_SERVERS_MAX)
+                table->servers[table->server_count++] = optarg;
         } else {
             table->rows[index].value = optarg;
         }
@@ -156,6 +164,11 @@ enum dk_err dk_arguments_read(int argc, char **argv, enum dk_arguments_kind kind
         (void)file_below("/etc", "dokiem/dokiem.ini", out->config_path);
     if (out->config_path[0] != '\0') {
         err = dk_settings_read_file(&out->settings, out->config_path, fault);
+        if (err != DK_OK)
+            return err;
+    }
+    if (table.server_count > 0) {
+        err = dk_settings_choose_servers(&out->settings, table.servers, table.server_count, fault);
         if (err != DK_OK)
             return err;
     }

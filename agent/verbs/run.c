@@ -63,8 +63,8 @@ static void print_result(const struct dk_run_result *result, const struct dk_set
     const struct dk_report_input input = {
         .kind = result->kind,
         .reason = result->reason,
-        .server_name = settings->server_name,
-        .server_url = settings->server_url,
+        .server_name = settings->servers[0].name,
+        .server_url = settings->servers[0].url,
         .site_operator = settings->site_operator,
         .context = &result->context,
         .measurement = &result->measurement,

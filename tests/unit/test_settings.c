@@ -130,6 +130,21 @@ static const struct {
     {"[server]\nurl = http://-a/\n", {"host name"}},
     {"[server]\nurl = javascript:alert\n", {"port"}},
     {"[collector]\nurl = records.example.vn\n", {"http:// or https://"}},
+    {"[server a]\n", {"x.ini:1 [server a]", "no url", "add url"}},
+    {"[server a]\nurl = \"\"\n", {"[server a]", "no url"}},
+    {"[server]\nurl = b\n[server a]\nstamp = off\n[server b]\nurl = c\n", {"x.ini:3 [server a]", "no url"}},
+    {"[server a]\nurl = a\nspeed = 1\n", {"x.ini:3 [server a] speed", "unknown key", "url, kind, upload_url"}},
+    {"[server a]\nurl = a\nname = b\n", {"[server a] name", "unknown key"}},
+    {"[server a]\nurl = a\nconnect_timeout = 5s\n", {"[server a] connect_timeout", "unknown key"}},
+    {"[server a]\nurl = a\nstreams = 4\n", {"[server a] streams", "unknown key"}},
+    {"[server a]\nurl = ftp://a\n", {"x.ini:2 [server a] url", "\"ftp://a\""}},
+    {"[server a]\nurl = a\nnet = maybe\n", {"[server a] net", "unstated, on, off"}},
+    {"[server a]\nurl = a\nca_file = ca.pem\n", {"[server a] ca_file", "absolute"}},
+    {"[server a]\nurl = a\n[server a]\nurl = b\n", {"x.ini:3 [server a]", "twice", "line 1"}},
+    {"[server]\nname = a\nurl = b\n[server a]\nurl = c\n", {"x.ini:4 [server a]", "called \"a\"", "of its own"}},
+    {"[server ]\nurl = a\n", {"x.ini:1", "name of a section"}},
+    {"[server  a]\nurl = a\n", {"x.ini:1 [server  a]", "unknown section", "server NAME"}},
+    {"[servers]\nurl = a\n", {"unknown section"}},
     {"[server]\nstamp = a:b:c\n", {"colon"}},
     {"[server]\nstamp = \"\"\n", {"no host"}},
     {"[server]\nstamp = a:70000\n", {"port"}},
@@ -138,7 +153,7 @@ static const struct {
     {"[journal]\nstate_dir = ~/x\n", {"absolute"}},
     {"[judge]\nprofile = \"\"\n", {"is empty"}},
     {"[judge]\nprofile = a/b.ini\n", {"absolute"}},
-    {"[tests]\n", {"x.ini:1 [tests]", "unknown section", "server, test, latency", "collector"}},
+    {"[tests]\n", {"x.ini:1 [tests]", "unknown section", "server, server NAME, test, latency", "collector"}},
     {"[test]\nspeed = 1\n", {"x.ini:2 [test] speed", "unknown key", "technology, streams, duration"}},
     {"[test]\nStreams = 4\n", {"x.ini:2", "lower-case"}},
     {"[Test]\nstreams = 4\n", {"x.ini:1", "lower-case"}},
@@ -260,8 +275,8 @@ static void right_files_are_read(void)
     dk_settings_default(&s);
     CU_ASSERT_EQUAL(dk_settings_read_text(&s, "x", text, sizeof text - 1, &fault), DK_OK);
     CU_ASSERT_STRING_EQUAL(fault.what, "");
-    CU_ASSERT_STRING_EQUAL(s.server_url, "https://[2001:db8::1]:8443/speed");
-    CU_ASSERT_STRING_EQUAL(s.server_stamp, "[::1]:862");
+    CU_ASSERT_STRING_EQUAL(s.servers[0].url, "https://[2001:db8::1]:8443/speed");
+    CU_ASSERT_STRING_EQUAL(s.servers[0].stamp, "[::1]:862");
     CU_ASSERT_EQUAL(s.duration_ns, INT64_C(5000000000));
     CU_ASSERT_EQUAL(s.max_bytes, 1500000000);
     CU_ASSERT_EQUAL(s.only, DK_ONLY_LATENCY | DK_ONLY_DOWNLOAD);
@@ -319,7 +334,7 @@ static void arguments_are_as_strict(void)
 
     dk_settings_default(&s);
     CU_ASSERT_EQUAL(dk_settings_set_argument(&s, "server", "speed.example.vn/", NULL), DK_OK);
-    CU_ASSERT_STRING_EQUAL(s.server_url, "http://speed.example.vn");
+    CU_ASSERT_STRING_EQUAL(s.servers[0].url, "http://speed.example.vn");
     CU_ASSERT_EQUAL(dk_settings_set_argument(&s, "speed", "1", &fault), DK_ERR_NO_INPUT);
     CU_ASSERT_EQUAL(dk_settings_set_argument(&s, "state", "state/x", NULL), DK_OK);
     CU_ASSERT_PTR_NOT_NULL_FATAL(getcwd(folder, sizeof folder));
@@ -435,6 +450,22 @@ static void what_is_printed_reads_the_same(void)
             write_random_value(&options[i], value, sizeof value);
 
             int len = snprintf(line, sizeof line, "[%s]\n%s = \"%s\"\n", options[i].section, options[i].key, value);
+
+            CU_ASSERT_EQUAL(dk_settings_read_text(&first, "x", line, (size_t)len, &fault), DK_OK);
+        }
+        for (int64_t s = 0, servers = dk_random_between(0, 3); s < servers; s++) {
+            char value[1024] = "", line[2048];
+
+            size_t i = 0;
+
+            do
+                i = (size_t)dk_random_between(0, (int64_t)count - 1);
+            while (strcmp(options[i].section, "server") != 0 || strcmp(options[i].key, "name") == 0 ||
+                   strcmp(options[i].key, "url") == 0 || strcmp(options[i].key, "connect_timeout") == 0);
+            write_random_value(&options[i], value, sizeof value);
+
+            int len = snprintf(line, sizeof line, "[server s-%d]\nurl = s%d\n%s = \"%s\"\n", (int)s, (int)s,
+                               options[i].key, value);
 
             CU_ASSERT_EQUAL(dk_settings_read_text(&first, "x", line, (size_t)len, &fault), DK_OK);
         }
