@@ -11,14 +11,16 @@
 static const int64_t tight_ns = 1 * DK_NS_PER_US;
 static const int64_t step_ns = 20 * DK_NS_PER_US;
 
-void dk_datagram_prepare(int fd, int family, bool sendings)
+void dk_datagram_prepare(int fd, int family, enum dk_sendings_told told)
 {
     int on = 1;
     int stamps = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE;
 
     // Before the interface's queue, not behind it: waiting there is part of what a packet goes through.
-    if (sendings)
-        stamps |= SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_OPT_ID | SOF_TIMESTAMPING_OPT_TSONLY;
+    if (told != DK_SENDINGS_NONE)
+        stamps |= SOF_TIMESTAMPING_OPT_ID | SOF_TIMESTAMPING_OPT_TSONLY;
+    if (told == DK_SENDINGS_ALL)
+        stamps |= SOF_TIMESTAMPING_TX_SCHED;
     (void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof stamps);
     if (family == AF_INET6) {
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof on);
@@ -215,14 +217,26 @@ static size_t source_control(const struct dk_datagram *request, struct cmsghdr *
     return 0;
 }
 
-bool dk_datagram_answer(int fd, struct dk_datagram *request, void *data, size_t len)
+bool dk_datagram_answer(int fd, struct dk_datagram *request, void *data, size_t len, bool tell)
 {
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+        char space[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint32_t))];
     } control = {0};
     struct iovec part = {data, len};
     size_t control_len = source_control(request, &control.header);
+
+    if (tell) {
+        uint32_t stamps = SOF_TIMESTAMPING_TX_SCHED;
+        struct cmsghdr *c = (struct cmsghdr *)(void *)(control.space + control_len);
+
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SO_TIMESTAMPING;
+        c->cmsg_len = CMSG_LEN(sizeof stamps);
+        memcpy(CMSG_DATA(c), &stamps, sizeof stamps);
+        control_len += CMSG_SPACE(sizeof stamps);
+    }
+
     struct msghdr message = {.msg_name = &request->peer,
                              .msg_namelen = request->peer_len,
                              .msg_iov = &part,

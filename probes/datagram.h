@@ -45,9 +45,12 @@ struct dk_sendings {
     uint32_t next_id; // the least number (SOF_TIMESTAMPING_OPT_ID) that the next datagram can have
 };
 
-// Asks the kernel for receive timestamps, TTL and destination of the datagrams on `fd`, and with `sendings` for the
-// time of each that is sent. What an old kernel cannot give is left out.
-void dk_datagram_prepare(int fd, int family, bool sendings);
+// Whose times of sending the kernel is to tell: nobody's, those of the answers that ask for it, everybody's.
+enum dk_sendings_told { DK_SENDINGS_NONE, DK_SENDINGS_ASKED, DK_SENDINGS_ALL };
+
+// Asks the kernel for receive timestamps, TTL and destination of the datagrams on `fd`, and for the times of those
+// that are sent. What an old kernel cannot give is left out.
+void dk_datagram_prepare(int fd, int family, enum dk_sendings_told told);
 
 // Now, on both clocks, read within about 1 µs of each other unless the machine allows no better.
 struct dk_instant dk_instant_now(void);
@@ -67,6 +70,6 @@ bool dk_datagram_sent(int fd, struct dk_sendings *sendings, struct dk_instant be
 // Empties the socket's error queue of what came too late; a poll for it would never wait else.
 void dk_datagram_forget(int fd);
 
-// Sends `len` bytes to the peer of `request`, from the address that it came to. Neither is changed. False
-// when the kernel did not take them.
-bool dk_datagram_answer(int fd, struct dk_datagram *request, void *data, size_t len);
+// Sends `len` bytes to the peer of `request`, from the address that it came to. Neither is changed. With `tell`, and
+// DK_SENDINGS_ASKED, the kernel is asked when it left. False when the kernel did not take them.
+bool dk_datagram_answer(int fd, struct dk_datagram *request, void *data, size_t len, bool tell);

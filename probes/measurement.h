@@ -98,6 +98,10 @@ struct dk_latency {
     enum dk_timestamps timestamps; // of the round trips that count; USER when there are none
     int64_t sent, received, lost, duplicate, reordered; // packets, or requests
     int64_t late;    // of the lost: answers that came after timeout_ns
+    bool directed;   // the reflector counted, so these two are known
+    int64_t lost_forward, lost_return; // of the lost: on the way to the reflector, and back
+    char reflector_clock[16];      // what the reflector's clock is set by, as it says; "" when it does not
+    char reflector_timestamps[16]; // who takes its timestamps, likewise
     int64_t foreign; // datagrams that answer nothing we sent, or are malformed: counted, never believed
     int64_t interval_ns;                                // between sendings (periodic, RFC 3432)
     int64_t timeout_ns;                                 // after which an answer counts as lost

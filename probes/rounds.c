@@ -137,6 +137,12 @@ void dk_rounds_answered(struct dk_rounds *rounds, size_t number, struct dk_mono 
     rounds->user_stamps += !kernel && !round->kernel;
 }
 
+void dk_rounds_held_longer(struct dk_rounds *rounds, size_t number, int64_t more_ns)
+{
+    if (rounds->rtt_ns[number] >= 0 && more_ns > 0 && more_ns <= rounds->rtt_ns[number])
+        rounds->rtt_ns[number] -= more_ns;
+}
+
 void dk_rounds_answered_after(struct dk_rounds *rounds, size_t number, int64_t rtt_ns)
 {
     if (!is_first_in_time(rounds, number, rtt_ns))

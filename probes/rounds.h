@@ -64,7 +64,11 @@ void dk_rounds_sent_at(struct dk_rounds *rounds, size_t number, struct dk_mono a
 // what cannot be is not believed.
 void dk_rounds_answered(struct dk_rounds *rounds, size_t number, struct dk_mono at, bool kernel, int64_t held_ns);
 
-// The same where the kernel has measured the round trip itself.
+// The far end kept `number`, which was answered in time, for so much longer than it had said. What cannot be is not
+// believed.
+void dk_rounds_held_longer(struct dk_rounds *rounds, size_t number, int64_t more_ns);
+
+// An answer to `number` where the kernel has measured the round trip itself.
 void dk_rounds_answered_after(struct dk_rounds *rounds, size_t number, int64_t rtt_ns);
 
 // Ends it when all were answered. To be called when what had come was read.

@@ -368,6 +368,7 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
 
     put_status(b, object, from->status, from->reason, facts);
     if (from->sent != from->received + from->lost || from->late > from->lost ||
+        (from->directed && from->lost_forward + from->lost_return > from->lost) ||
         (from->status == DK_STATUS_OK && from->received < 1))
         fail(b, DK_ERR_INTERNAL, key, "the counts do not close: sent is not received + lost");
     // Without any answer there is no round-trip time, but the loss is a finding.
@@ -386,6 +387,12 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
     put_integer(b, object, "duplicate", from->duplicate);
     put_integer(b, object, "reordered", from->reordered);
     put_integer(b, object, "foreign", from->foreign);
+    if (from->directed) {
+        put_integer(b, object, "lost_forward", from->lost_forward);
+        put_integer(b, object, "lost_return", from->lost_return);
+    }
+    put_text_if_set(b, object, "reflector_clock", from->reflector_clock);
+    put_text_if_set(b, object, "reflector_timestamps", from->reflector_timestamps);
     if (from->series_ns != NULL) {
         json_t *series = put(b, object, "series_ns", json_array());
 

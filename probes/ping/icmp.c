@@ -182,7 +182,7 @@ static void begin(struct dk_probe_run *run, const char *server)
         fail(run, run->peer, strerror(errno));
     if (run->rounds.done)
         return;
-    dk_datagram_prepare(run->fd, address.ss_family, true);
+    dk_datagram_prepare(run->fd, address.ss_family, DK_SENDINGS_ALL);
     if (dk_loop_watch(run->rounds.loop, run->fd, POLLIN, on_readable, run) != DK_OK)
         fail(run, "loop", "no free slot");
     else

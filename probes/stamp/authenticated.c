@@ -10,7 +10,9 @@
 #include "agent/base/bytes.h"
 #include "agent/base/file.h"
 
-enum { COVERED = 96, MAC_SIZE = DK_STAMP_AUTHENTICATED_SIZE - COVERED, FILE_MAX_BYTES = 256 };
+enum { COVERED = 96, FILE_MAX_BYTES = 256, TLVS_MAX = 2048 };
+
+_Static_assert(COVERED + DK_STAMP_MAC_SIZE == DK_STAMP_AUTHENTICATED_SIZE, "the HMAC is the end of the packet");
 
 static int digit(uint8_t c)
 {
@@ -48,23 +50,42 @@ enum dk_err dk_stamp_key_read(const char *path, struct dk_stamp_key *out, struct
     return DK_OK;
 }
 
-static bool mac(const uint8_t data[static COVERED], const struct dk_stamp_key *key, uint8_t out[static MAC_SIZE])
+static bool mac(const uint8_t *data, size_t data_len, const struct dk_stamp_key *key,
+                uint8_t out[static DK_STAMP_MAC_SIZE])
 {
     uint8_t whole[EVP_MAX_MD_SIZE];
     unsigned len = 0;
 
-    if (HMAC(EVP_sha256(), key->data, (int)key->len, data, COVERED, whole, &len) == NULL || len < MAC_SIZE)
+    if (HMAC(EVP_sha256(), key->data, (int)key->len, data, data_len, whole, &len) == NULL || len < DK_STAMP_MAC_SIZE)
         return false;
-    memcpy(out, whole, MAC_SIZE);
+    memcpy(out, whole, DK_STAMP_MAC_SIZE);
     return true;
+}
+
+bool dk_stamp_tlv_mac(uint32_t sequence, const uint8_t *tlvs, size_t len, const struct dk_stamp_key *key,
+                      uint8_t out[static DK_STAMP_MAC_SIZE])
+{
+    uint8_t covered[4 + TLVS_MAX];
+    struct dk_writer w = {covered, sizeof covered, false};
+
+    if (len > TLVS_MAX)
+        return false;
+    dk_put_u32(&w, sequence);
+    memcpy(w.at, tlvs, len);
+    return mac(covered, 4 + len, key, out);
+}
+
+bool dk_stamp_mac_equal(const uint8_t a[static DK_STAMP_MAC_SIZE], const uint8_t b[static DK_STAMP_MAC_SIZE])
+{
+    return CRYPTO_memcmp(a, b, DK_STAMP_MAC_SIZE) == 0;
 }
 
 static bool is_genuine(const uint8_t *data, size_t len, const struct dk_stamp_key *key)
 {
-    uint8_t expected[MAC_SIZE];
+    uint8_t expected[DK_STAMP_MAC_SIZE];
 
-    return len >= DK_STAMP_AUTHENTICATED_SIZE && mac(data, key, expected) &&
-           CRYPTO_memcmp(expected, data + COVERED, MAC_SIZE) == 0;
+    return len >= DK_STAMP_AUTHENTICATED_SIZE && mac(data, COVERED, key, expected) &&
+           dk_stamp_mac_equal(expected, data + COVERED);
 }
 
 bool dk_stamp_seal_request(const struct dk_stamp_request *request, const struct dk_stamp_key *key,
@@ -78,7 +99,7 @@ bool dk_stamp_seal_request(const struct dk_stamp_request *request, const struct 
     dk_put_u16(&w, request->error_estimate);
     dk_put_u16(&w, request->session);
     dk_put_zero(&w, w.left);
-    return mac(out, key, out + COVERED);
+    return mac(out, COVERED, key, out + COVERED);
 }
 
 bool dk_stamp_seal_answer(const struct dk_stamp_answer *answer, const struct dk_stamp_key *key,
@@ -101,7 +122,7 @@ bool dk_stamp_seal_answer(const struct dk_stamp_answer *answer, const struct dk_
     dk_put_zero(&w, 6);
     dk_put_u8(&w, answer->sender_ttl);
     dk_put_zero(&w, w.left);
-    return mac(out, key, out + COVERED);
+    return mac(out, COVERED, key, out + COVERED);
 }
 
 bool dk_stamp_open_request(const void *data, size_t len, const struct dk_stamp_key *key, struct dk_stamp_request *out)

@@ -7,7 +7,7 @@
 #include "agent/base/error.h"
 #include "probes/stamp/packet.h"
 
-enum { DK_STAMP_AUTHENTICATED_SIZE = 112, DK_STAMP_KEY_MIN = 16, DK_STAMP_KEY_MAX = 64 };
+enum { DK_STAMP_AUTHENTICATED_SIZE = 112, DK_STAMP_MAC_SIZE = 16, DK_STAMP_KEY_MIN = 16, DK_STAMP_KEY_MAX = 64 };
 
 struct dk_stamp_key {
     uint8_t data[DK_STAMP_KEY_MAX];
@@ -28,3 +28,11 @@ bool dk_stamp_seal_answer(const struct dk_stamp_answer *answer, const struct dk_
 // wrote them.
 bool dk_stamp_open_request(const void *data, size_t len, const struct dk_stamp_key *key, struct dk_stamp_request *out);
 bool dk_stamp_open_answer(const void *data, size_t len, const struct dk_stamp_key *key, struct dk_stamp_answer *out);
+
+// The HMAC of the `len` bytes (at most 2048) of TLVs that follow the packet of that sequence number, RFC 8972 section
+// 4.8. False when the library refuses.
+bool dk_stamp_tlv_mac(uint32_t sequence, const uint8_t *tlvs, size_t len, const struct dk_stamp_key *key,
+                      uint8_t out[static DK_STAMP_MAC_SIZE]);
+
+// Compares two in a time that does not tell where they differ.
+bool dk_stamp_mac_equal(const uint8_t a[static DK_STAMP_MAC_SIZE], const uint8_t b[static DK_STAMP_MAC_SIZE]);

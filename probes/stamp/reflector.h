@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The far end of STAMP: a stateless Session-Reflector (RFC 8762 section 4.3).
+// The far end of STAMP: a stateful Session-Reflector (RFC 8762 section 4.3) with the extensions of tlv.h.
 #pragma once
 
 #include <stddef.h>
@@ -10,14 +10,26 @@
 #include "probes/datagram.h"
 #include "probes/stamp/authenticated.h"
 #include "probes/stamp/packet.h"
+#include "probes/stamp/tlv.h"
 
-// The answer to one datagram, as a pure function: writes `len` bytes, exactly as many as came in, to `out`
-// and returns true; false when the datagram gets no answer (shorter than 44 bytes, or with a key shorter than
-// 112 or not written with it). What exceeds them is zero: this reflector knows no TLV of RFC 8972. `key` is
-// NULL for the unauthenticated mode. `received` and `sent` are NTP timestamps, `error_estimate` that of the
-// clock they come from, `ttl` the TTL of the request.
-bool dk_stamp_reflect(const void *request, size_t len, const struct dk_stamp_key *key, uint64_t received, uint64_t sent,
-                      uint16_t error_estimate, uint8_t ttl, uint8_t *out);
+// What a reflector adds to what it was sent.
+struct dk_stamp_reflection {
+    bool stateful;     // false: the answer's sequence number is the request's
+    uint32_t sequence; // of this answer in its session
+    uint64_t received, sent; // NTP timestamps
+    uint16_t error_estimate; // of the clock they come from
+    uint8_t ttl;             // of the request as it arrived
+    struct dk_stamp_tlvs tlvs;
+};
+
+// Reads a request; false when it gets no answer: shorter than 44 bytes, or with a `key` (NULL: the unauthenticated
+// mode) shorter than 112 or not written with it.
+bool dk_stamp_accept(const void *data, size_t len, const struct dk_stamp_key *key, struct dk_stamp_request *out);
+
+// The answer to the request `in`, which dk_stamp_accept() read from the `len` bytes at `data`, as a pure function:
+// exactly as many bytes at `out`. False when the library refuses.
+bool dk_stamp_reflect(const struct dk_stamp_request *in, const uint8_t *data, size_t len,
+                      const struct dk_stamp_key *key, const struct dk_stamp_reflection *reflection, uint8_t *out);
 
 // Whether a datagram from this source port may be answered at all. Well-known ports are not: two reflectors,
 // or a reflector and an echo service, would answer each other for ever. Nor is our own.

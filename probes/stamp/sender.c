@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "probes/datagram.h"
@@ -11,11 +12,27 @@
 #include "probes/rounds.h"
 #include "probes/socket.h"
 #include "probes/stamp/authenticated.h"
+#include "probes/stamp/loss.h"
 #include "probes/stamp/stamp.h"
+#include "probes/stamp/tlv.h"
 
 enum {
     TURN_DATAGRAMS = 64,
     HEADER_BYTES = 8 + 40, // UDP and IPv6
+    ANSWERS_KEPT = 64,     // that a follow-up can be about
+    PACKET_MAX = DK_STAMP_AUTHENTICATED_SIZE + DK_STAMP_SEALED_QUESTION_SIZE,
+};
+
+// Some reflectors answer only the bare packet: after this long without an answer that is what they get.
+static const int64_t bare_after_ns = 300 * DK_NS_PER_MS;
+
+// An answer whose reflector may yet tell when it really left.
+struct answered {
+    bool used;
+    uint32_t sequence; // the reflector's
+    size_t number;     // the round's
+    uint64_t sent;
+    uint16_t error_estimate;
 };
 
 struct dk_probe_run {
@@ -29,6 +46,10 @@ struct dk_probe_run {
     struct dk_sendings sendings;
     struct dk_instant last; // when a datagram was sent or read
     uint16_t error_estimate;
+    uint16_t session;
+    bool extended; // somebody answered the question that goes with the packets
+    struct dk_stamp_loss loss;
+    struct answered kept[ANSWERS_KEPT]; // by the reflector's sequence number
     bool authenticated;
     struct dk_stamp_key key;
 };
@@ -38,10 +59,16 @@ static bool is_authenticated(const struct dk_plan *plan)
     return plan->stamp_key_file != NULL && plan->stamp_key_file[0] != '\0';
 }
 
-// Of a packet on the wire.
+// Of a packet on the wire, at most.
 static int64_t wire_bytes(const struct dk_plan *plan)
 {
-    return (is_authenticated(plan) ? DK_STAMP_AUTHENTICATED_SIZE : DK_STAMP_SIZE) + HEADER_BYTES;
+    return HEADER_BYTES + (is_authenticated(plan) ? DK_STAMP_AUTHENTICATED_SIZE + DK_STAMP_SEALED_QUESTION_SIZE
+                                                  : DK_STAMP_SIZE + DK_STAMP_QUESTION_SIZE);
+}
+
+static size_t packet_size(const struct dk_probe_run *run)
+{
+    return run->authenticated ? DK_STAMP_AUTHENTICATED_SIZE : DK_STAMP_SIZE;
 }
 
 static void stop(void *argument)
@@ -75,22 +102,44 @@ static void finish_unanswered(void *argument)
     dk_rounds_finish(&run->rounds, run->rounds.optional ? DK_STATUS_NOT_MEASURED : DK_STATUS_FAILED, reason);
 }
 
+// Writes a packet, with the question of tlv.h or bare. 0: the library refuses.
+static size_t write_packet(struct dk_probe_run *run, const struct dk_stamp_request *request, bool bare,
+                           uint8_t out[static PACKET_MAX])
+{
+    const struct dk_stamp_key *key = run->authenticated ? &run->key : NULL;
+    size_t size = packet_size(run);
+
+    if (key == NULL)
+        dk_stamp_put_request(request, out);
+    else if (!dk_stamp_seal_request(request, key, out))
+        return 0;
+    if (bare)
+        return size;
+    if (!dk_stamp_ask(request->sequence, key, out + size))
+        return 0;
+    return size + (key != NULL ? DK_STAMP_SEALED_QUESTION_SIZE : DK_STAMP_QUESTION_SIZE);
+}
+
 // RFC 8762 section 4.2.1: one packet, stamped as late as can be.
 static void send_packet(void *argument, size_t number)
 {
     struct dk_probe_run *run = argument;
-    struct dk_stamp_request request = {.sequence = (uint32_t)number, .error_estimate = run->error_estimate};
-    uint8_t wire[DK_STAMP_AUTHENTICATED_SIZE];
-    size_t len = run->authenticated ? DK_STAMP_AUTHENTICATED_SIZE : DK_STAMP_SIZE;
+    struct dk_stamp_request request = {
+        .sequence = (uint32_t)number, .error_estimate = run->error_estimate, .session = run->session};
+    uint8_t wire[PACKET_MAX];
+    bool bare = !run->extended &&
+                (run->rounds.answered > 0 ||
+                 dk_mono_diff_ns(dk_mono_now(), run->rounds.rounds[0].sent_at) > bare_after_ns);
     ssize_t taken = -1;
 
     // What ICMP said of an earlier packet is reported instead of sending: then the packet is sent anew.
     for (int attempt = 0; attempt < 2 && taken < 0; attempt++) {
         run->last = dk_instant_now();
         run->rounds.rounds[number].mark = request.timestamp = dk_stamp_from_wall(run->last.wall);
-        if (!run->authenticated)
-            dk_stamp_put_request(&request, wire);
-        else if (!dk_stamp_seal_request(&request, &run->key, wire))
+
+        size_t len = write_packet(run, &request, bare, wire);
+
+        if (len == 0)
             break;
         taken = send(run->fd, wire, len, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (taken < 0 && errno == ECONNREFUSED)
@@ -105,6 +154,41 @@ static void send_packet(void *argument, size_t number)
     dk_rounds_sent_at(&run->rounds, number, sent_at, kernel);
 }
 
+// RFC 8972 tables 4 and 6.
+static void name_clocks(struct dk_latency *result, const struct dk_stamp_clocks *clocks)
+{
+    static const char *const sources[] = {"", "ntp", "ptp", "ssu_bits", "gnss", "free_running"};
+    static const char *const hows[] = {"", "hardware", "software", "control"};
+
+    if (clocks->source_out < sizeof sources / sizeof sources[0])
+        snprintf(result->reflector_clock, sizeof result->reflector_clock, "%s", sources[clocks->source_out]);
+    if (clocks->how_out < sizeof hows / sizeof hows[0])
+        snprintf(result->reflector_timestamps, sizeof result->reflector_timestamps, "%s", hows[clocks->how_out]);
+}
+
+// What came behind the answer: above all when the answer before it really left (RFC 8972 section 4.7).
+static void take_tlvs(struct dk_probe_run *run, const struct dk_stamp_answer *answer, const uint8_t *data, size_t len)
+{
+    struct dk_stamp_tlvs tlvs;
+    struct answered *kept = &run->kept[answer->sequence % ANSWERS_KEPT];
+
+    dk_stamp_read_tlvs(data, len, answer->sequence, run->authenticated ? &run->key : NULL, &tlvs);
+    if (tlvs.clocks.how_out != 0 || tlvs.follow_up.known)
+        run->extended = true;
+    name_clocks(&run->rounds.result, &tlvs.clocks);
+    *kept = (struct answered){true, answer->sequence, answer->sender_sequence, answer->timestamp,
+                              answer->error_estimate};
+    if (!tlvs.follow_up.known)
+        return;
+    run->loss.stateful = true;
+    kept = &run->kept[tlvs.follow_up.sequence % ANSWERS_KEPT];
+    if (!kept->used || kept->sequence != tlvs.follow_up.sequence || kept->error_estimate != answer->error_estimate)
+        return;
+    kept->used = false;
+    dk_rounds_held_longer(&run->rounds, kept->number,
+                          dk_stamp_between_ns(tlvs.follow_up.timestamp, kept->sent, kept->error_estimate));
+}
+
 // RTT = (T4 − T1) − (T3 − T2).
 static void take_answer(struct dk_probe_run *run, const struct dk_datagram *datagram)
 {
@@ -116,14 +200,21 @@ static void take_answer(struct dk_probe_run *run, const struct dk_datagram *data
     if (datagram->truncated ||
         !(run->authenticated ? dk_stamp_open_answer(datagram->data, datagram->len, &run->key, &answer)
                              : dk_stamp_get_answer(datagram->data, datagram->len, &answer)) ||
-        answer.sender_sequence >= run->rounds.sent ||
+        answer.sender_sequence >= run->rounds.sent || (answer.session != 0 && answer.session != run->session) ||
         answer.sender_timestamp != run->rounds.rounds[answer.sender_sequence].mark) {
         run->rounds.result.foreign++;
         return;
     }
+
+    int64_t answered = run->rounds.answered, duplicate = run->rounds.result.duplicate;
+
     dk_rounds_answered(&run->rounds, answer.sender_sequence,
                        kernel ? datagram->received_at : datagram->read.mono, kernel,
                        dk_stamp_between_ns(answer.timestamp, answer.received, answer.error_estimate));
+    dk_stamp_loss_answered(&run->loss, answer.sender_sequence, answer.sequence,
+                           run->rounds.result.duplicate > duplicate);
+    if (run->rounds.answered > answered)
+        take_tlvs(run, &answer, datagram->data + packet_size(run), datagram->len - packet_size(run));
 }
 
 static void receive(void *argument)
@@ -183,7 +274,7 @@ static void on_resolved(void *argument, const struct sockaddr *address, socklen_
         fail(run, run->peer, strerror(errno));
         return;
     }
-    dk_datagram_prepare(run->fd, address->sa_family, true);
+    dk_datagram_prepare(run->fd, address->sa_family, DK_SENDINGS_ALL);
     run->error_estimate = dk_stamp_clock_error();
     if (dk_loop_watch(run->rounds.loop, run->fd, POLLIN, on_readable, run) != DK_OK)
         fail(run, "loop", "no free slot");
@@ -249,6 +340,10 @@ static enum dk_err stamp_start(struct dk_loop *loop, const struct dk_plan *plan,
     }
     run->fd = -1;
     run->began = dk_mono_now();
+    dk_stamp_loss_begin(&run->loss);
+    // 0 would mean that there is none.
+    if (getrandom(&run->session, sizeof run->session, 0) != (ssize_t)sizeof run->session || run->session == 0)
+        run->session = 1;
 
     bool found = strcmp(plan->stamp, "auto") == 0;
     enum dk_err err = DK_OK;
@@ -306,8 +401,9 @@ static void stamp_progress(const struct dk_probe_run *run, struct dk_progress *o
 
 static void stamp_fill(struct dk_probe_run *run, struct dk_measurement *out)
 {
-    const struct dk_latency *r = &run->rounds.result;
+    struct dk_latency *r = &run->rounds.result;
 
+    r->directed = dk_stamp_loss_split(&run->loss, r->sent, r->received + r->late, &r->lost_forward, &r->lost_return);
     dk_rounds_fill(&run->rounds, out);
     out->data_used_bytes += (r->sent + r->received + r->duplicate + r->late + r->foreign) *
                             wire_bytes(run->rounds.plan);

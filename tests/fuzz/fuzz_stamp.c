@@ -11,16 +11,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 // what was read is written again as it was, but for what must be zero.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const struct dk_stamp_reflection reflection = {.stateful = true,
+                                                          .sequence = 9,
+                                                          .received = UINT64_MAX,
+                                                          .error_estimate = UINT16_MAX,
+                                                          .ttl = UINT8_MAX,
+                                                          .tlvs = {{true, 8, UINT64_MAX}, {1, 2, 1, 2}}};
     uint8_t out[DK_DATAGRAM_MAX], again[DK_STAMP_SIZE];
+    struct dk_stamp_tlvs tlvs;
     struct dk_stamp_request request;
     struct dk_stamp_answer answer;
 
     if (size > sizeof out)
         return 0;
-    if (dk_stamp_reflect(data, size, NULL, UINT64_MAX, 0, UINT16_MAX, UINT8_MAX, out) != (size >= DK_STAMP_SIZE))
+    if (dk_stamp_accept(data, size, NULL, &request) != (size >= DK_STAMP_SIZE))
         abort();
     if (size < DK_STAMP_SIZE)
         return 0;
+    if (!dk_stamp_reflect(&request, data, size, NULL, &reflection, out))
+        abort();
+    dk_stamp_read_tlvs(out + DK_STAMP_SIZE, size - DK_STAMP_SIZE, 9, NULL, &tlvs);
+    if (tlvs.follow_up.known && tlvs.follow_up.sequence != 8)
+        abort(); // what a reflector of ours wrote is read as it was meant
+    dk_stamp_read_tlvs(data + DK_STAMP_SIZE, size - DK_STAMP_SIZE, 9, NULL, &tlvs);
     if (!dk_stamp_get_request(data, size, &request) || !dk_stamp_get_answer(data, size, &answer))
         abort();
     dk_stamp_put_request(&request, again);

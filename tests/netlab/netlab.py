@@ -18,6 +18,7 @@ import collections
 import contextlib
 import ctypes
 import json
+import math
 import os
 import re
 import shutil
@@ -66,6 +67,13 @@ def run(*command, timeout=60, check=True):
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.strip()}{done.stdout.strip()}")
     return done
+
+
+def binomial_tails(n, k, p):
+    """P(X <= k) and P(X >= k) of k in n where each has the chance p."""
+    term = lambda i: math.exp(math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) + i * math.log(p) +
+                              (n - i) * math.log1p(-p))
+    return sum(map(term, range(k + 1))), sum(map(term, range(k, n + 1)))
 
 
 class Node:

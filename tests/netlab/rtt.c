@@ -45,9 +45,11 @@ int main(int argc, char **argv)
     const struct dk_latency *r = &measured.latency_idle;
 
     printf("status=%s method=%s timestamps=%s sent=%" PRId64 " received=%" PRId64 " duplicate=%" PRId64
-           " reordered=%" PRId64 " send_late_median_ns=%" PRId64 " send_late_max_ns=%" PRId64 " reason=%s\n",
+           " reordered=%" PRId64 " forward=%" PRId64 " back=%" PRId64
+           " send_late_median_ns=%" PRId64 " send_late_max_ns=%" PRId64 " reason=%s\n",
            dk_status_text(r->status), dk_method_text(r->method), dk_timestamps_text(r->timestamps), r->sent,
-           r->received, r->duplicate, r->reordered, r->send_late_median_ns, r->send_late_max_ns, r->reason);
+           r->received, r->duplicate, r->reordered, r->directed ? r->lost_forward : -1,
+           r->directed ? r->lost_return : -1, r->send_late_median_ns, r->send_late_max_ns, r->reason);
     dk_measurement_free(&measured);
     DK_PROBE.free(run);
     dk_loop_free(loop);

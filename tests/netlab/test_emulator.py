@@ -4,7 +4,6 @@
 at the rate, delay and loss that it was asked for. test_emulator.py [PROGRAM]; DOKIEM_LONG=1 asks for the long form.
 """
 import json
-import math
 import os
 import random
 import shutil
@@ -25,13 +24,6 @@ S = 1_000_000_000
 
 def mbit(rate_bps):
     return f"{rate_bps / 1e6:.3f}"
-
-
-def binomial_tails(n, k, p):
-    """P(X <= k) and P(X >= k)."""
-    term = lambda i: math.exp(math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) + i * math.log(p) +
-                              (n - i) * math.log1p(-p))
-    return sum(map(term, range(k + 1))), sum(map(term, range(k, n + 1)))
 
 
 class Emulator(unittest.TestCase):
@@ -118,7 +110,7 @@ class Emulator(unittest.TestCase):
         with netlab.EmulatedLab(down={"loss_ppm": 10_000}, seed=random.randrange(1 << 60)) as lab:
             lab.agent.run("ping", "-n", "-q", "-f", "-c", str(count), netlab.SERVER, check=False)
             lost = self.finish(lab)["down"]["lost"]
-            low, high = binomial_tails(lab.totals["down"]["offered"], lost, 0.01)
+            low, high = netlab.binomial_tails(lab.totals["down"]["offered"], lost, 0.01)
             print(f"    {lost} of {lab.totals['down']['offered']} lost; tails {low:.4f} and {high:.4f}")
             self.assertGreater(min(low, high), 1e-6)
 

@@ -23,7 +23,7 @@ BAR_MEDIAN_US, BAR_P99_US = 50, 300
 MOST_MEDIAN_US = 1000
 TRIES = 3
 BUSY_PROCESSES = 4
-IP_BYTES = {"stamp": 72, "icmp": 84, "tcp": None}
+IP_BYTES = {"stamp": 100, "icmp": 84, "tcp": None}
 PROGRAMS = {}
 
 
@@ -49,13 +49,13 @@ def lateness_us(lab, direction, ip_bytes):
     return late
 
 
-def rtts(lab, method, target, count):
+def rtts(lab, method, target, count, interval_us=INTERVAL_US):
     """The round trips of a probe in us (None: lost), and what it says of them."""
     done = lab.agent.run(PROGRAMS[method], netlab.SERVER, target, f"http://{netlab.SERVER}:{netlab.HTTP_PORT}",
-                         str(count), str(INTERVAL_US), timeout=120)
+                         str(count), str(interval_us), timeout=120)
     *lines, said = done.stdout.splitlines()
     rtt_us = [int(line.split()[1]) / 1000 for line in lines]
-    return [rtt if rtt >= 0 else None for rtt in rtt_us], dict(word.split("=", 1) for word in said.split(" ", 9))
+    return [rtt if rtt >= 0 else None for rtt in rtt_us], dict(word.split("=", 1) for word in said.split(" ", 11))
 
 
 def errors_us(rtt_us, lab, delay_us, ip_bytes):
@@ -118,6 +118,39 @@ class Latency(unittest.TestCase):
 
     def test_stamp(self):
         self.all("stamp", (5000, 80_000))
+
+    # What the emulator does to packets, and the count of it: (down, up, {figure: (in how many, with what chance)}).
+    FATES = (
+        ({"loss_ppm": 50_000}, {}, "back", 0.05),
+        ({}, {"loss_ppm": 50_000}, "forward", 0.05),
+        ({"duplicate_ppm": 20_000}, {}, "duplicate", 0.02),
+        ({"reorder_ppm": 20_000, "reorder_us": 7000}, {}, "reordered", 0.02),
+    ) + ((
+        ({"loss_ppm": 1000}, {"loss_ppm": 10_000}, "forward", 0.01),
+        ({"loss_ppm": 1000}, {"loss_ppm": 10_000}, "back", 0.001),
+    ) if LONG else ())
+
+    def test_what_becomes_of_packets(self):
+        """Each count is in the exact 99 % interval of what the link does, and loss is told apart by direction."""
+        count = 5000 if LONG else 500
+        for down, up, figure, chance in self.FATES:
+            link = {"delay_us": 1000}
+            with self.subTest(figure=figure, chance=chance), \
+                    netlab.EmulatedLab(down={**link, **down}, up={**link, **up}, seed=11,
+                                       program=PROGRAMS["emulator"]) as lab, \
+                    netlab.Service(lab.server, [PROGRAMS["reference"], "--stamp",
+                                                f"{netlab.SERVER}:{netlab.STAMP_PORT}"], udp=(netlab.STAMP_PORT,)):
+                _, said = rtts(lab, "stamp", f"{netlab.SERVER}:{netlab.STAMP_PORT}", count, 5000)
+                lab.stop()
+                found, lost = int(said[figure]), count - int(said["received"])
+                print(f"    {figure}: {found} of {count} at {chance:g}; lost {lost}: {said['forward']} forward, "
+                      f"{said['back']} back", flush=True)
+                low, high = netlab.binomial_tails(count, found, chance)
+                self.assertGreater(min(low, high), 0.005)
+                self.assertEqual(said["status"], "ok")
+                if figure in ("forward", "back"):  # at the end nobody knows
+                    self.assertLessEqual(lost - int(said["forward"]) - int(said["back"]), 3)
+                self.assertGreaterEqual(sum(lab.totals[way]["lost"] for way in ("up", "down")), lost)
 
     def test_icmp(self):
         self.all("icmp", (5000,))

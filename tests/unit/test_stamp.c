@@ -8,8 +8,11 @@
 
 #include "agent/base/file.h"
 #include "probes/stamp/authenticated.h"
+#include "probes/stamp/loss.h"
 #include "probes/stamp/packet.h"
 #include "probes/stamp/reflector.h"
+#include "probes/stamp/sessions.h"
+#include "probes/stamp/tlv.h"
 #include "tests/harness/harness.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -128,8 +131,18 @@ static void error_estimate_is_never_too_small(void)
     CU_ASSERT_TRUE(dk_stamp_error_estimate(true, INT64_MAX) >> 8 < 0xc0);
 }
 
+static bool reflect(const uint8_t *in, size_t len, const struct dk_stamp_key *key,
+                    const struct dk_stamp_reflection *reflection, uint8_t *out)
+{
+    struct dk_stamp_request request = {0};
+
+    return dk_stamp_accept(in, len, key, &request) && dk_stamp_reflect(&request, in, len, key, reflection, out);
+}
+
 static void reflector_answers_with_what_it_got(void)
 {
+    const struct dk_stamp_reflection stateless = {
+        .received = 111, .sent = 222, .error_estimate = 0x8e21, .ttl = 63};
     uint8_t in[DK_DATAGRAM_MAX], out[DK_DATAGRAM_MAX + 1];
 
     for (int round = 0; round < 500; round++) {
@@ -140,7 +153,7 @@ static void reflector_answers_with_what_it_got(void)
             in[i] = (uint8_t)dk_random();
         memset(out, 0x5a, sizeof out);
 
-        bool answered = dk_stamp_reflect(in, len, NULL, 111, 222, 0x8e21, 63, out);
+        bool answered = reflect(in, len, NULL, &stateless, out);
 
         CU_ASSERT_EQUAL(answered, len >= DK_STAMP_SIZE);
         if (!answered) {
@@ -155,8 +168,6 @@ static void reflector_answers_with_what_it_got(void)
         CU_ASSERT_EQUAL(answer.timestamp, 222);
         CU_ASSERT_EQUAL(answer.error_estimate, 0x8e21);
         CU_ASSERT_EQUAL(answer.sender_ttl, 63);
-        for (size_t i = DK_STAMP_SIZE; i < len; i++)
-            CU_ASSERT_EQUAL(out[i], 0);
         CU_ASSERT_EQUAL(out[len], 0x5a); // not a byte more
     }
 }
@@ -202,6 +213,7 @@ static void what_was_written_without_the_key_is_not_read(void)
     struct dk_stamp_request request = {7, 8, 9, 10}, in = {0};
     struct dk_stamp_key other = key;
     uint8_t sent[DK_STAMP_AUTHENTICATED_SIZE + 20] = {0}, out[DK_STAMP_AUTHENTICATED_SIZE + 20];
+    const struct dk_stamp_reflection stateless = {.received = 1, .sent = 2, .error_estimate = 3, .ttl = 4};
     struct dk_stamp_answer answer = {0};
 
     other.data[15] ^= 1;
@@ -212,16 +224,195 @@ static void what_was_written_without_the_key_is_not_read(void)
     for (size_t bit = 0; bit < DK_STAMP_AUTHENTICATED_SIZE * 8; bit++) {
         sent[bit / 8] ^= (uint8_t)(1 << bit % 8);
         CU_ASSERT_FALSE(dk_stamp_open_request(sent, sizeof sent, &key, &in));
-        CU_ASSERT_FALSE(dk_stamp_reflect(sent, sizeof sent, &key, 1, 2, 3, 4, out));
+        CU_ASSERT_FALSE(reflect(sent, sizeof sent, &key, &stateless, out));
         sent[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
 
     // The reflector's answer is as long as what it got, and genuine.
     memset(out, 0x5a, sizeof out);
-    CU_ASSERT_TRUE(dk_stamp_reflect(sent, sizeof sent - 1, &key, 1, 2, 3, 4, out));
+    CU_ASSERT_TRUE(reflect(sent, sizeof sent - 1, &key, &stateless, out));
     CU_ASSERT_TRUE(dk_stamp_open_answer(out, sizeof out, &key, &answer));
     CU_ASSERT_TRUE(answer.sequence == 7 && answer.received == 1 && answer.timestamp == 2 && answer.sender_ttl == 4);
-    CU_ASSERT_TRUE(out[sizeof out - 2] == 0 && out[sizeof out - 1] == 0x5a);
+    CU_ASSERT_EQUAL(out[sizeof out - 1], 0x5a);
+}
+
+static const struct dk_stamp_tlvs telling = {.follow_up = {true, 0x0a0b0c0d, UINT64_C(0x1112131415161718)},
+                                             .clocks = {1, 2, 5, 2}};
+
+static void tlvs_are_as_rfc_8972_draws_them(void)
+{
+    static const uint8_t asked[DK_STAMP_QUESTION_SIZE] = {0x80, 3, 0, 4, 0, 0, 0, 0, 0x80, 7, 0, 16};
+    static const uint8_t answered[DK_STAMP_QUESTION_SIZE] = {0,    3,    0,    4,    1,    2,    5,    2,    0,    7,
+                                                             0,    16,   0x0a, 0x0b, 0x0c, 0x0d, 0x11, 0x12, 0x13, 0x14,
+                                                             0x15, 0x16, 0x17, 0x18, 2,    0,    0,    0};
+    uint8_t question[DK_STAMP_SEALED_QUESTION_SIZE], out[DK_STAMP_SEALED_QUESTION_SIZE];
+    struct dk_stamp_tlvs back = {0};
+
+    CU_ASSERT_TRUE(dk_stamp_ask(7, NULL, question));
+    CU_ASSERT_EQUAL(memcmp(question, asked, sizeof asked), 0);
+    CU_ASSERT_TRUE(dk_stamp_asks_follow_up(question, sizeof asked));
+    CU_ASSERT_TRUE(dk_stamp_reflect_tlvs(question, sizeof asked, 7, 8, &telling, NULL, out));
+    CU_ASSERT_EQUAL(memcmp(out, answered, sizeof answered), 0);
+    dk_stamp_read_tlvs(out, sizeof answered, 8, NULL, &back);
+    CU_ASSERT_TRUE(back.follow_up.known && back.follow_up.sequence == 0x0a0b0c0d &&
+                   back.follow_up.timestamp == telling.follow_up.timestamp);
+    CU_ASSERT_TRUE(back.clocks.source_in == 1 && back.clocks.how_in == 2 && back.clocks.source_out == 5 &&
+                   back.clocks.how_out == 2);
+
+    // A question that came back as it was sent is no answer.
+    dk_stamp_read_tlvs(question, sizeof asked, 7, NULL, &back);
+    CU_ASSERT_FALSE(back.follow_up.known || back.clocks.how_out != 0);
+
+    // Without state there is nothing to tell.
+    const struct dk_stamp_tlvs nothing = {.clocks = {1, 2, 1, 2}};
+
+    CU_ASSERT_TRUE(dk_stamp_reflect_tlvs(question, sizeof asked, 7, 7, &nothing, NULL, out));
+    dk_stamp_read_tlvs(out, sizeof asked, 7, NULL, &back);
+    CU_ASSERT_TRUE(!back.follow_up.known && back.clocks.how_out == 2);
+}
+
+static void tlvs_that_are_not_known_or_wrong_are_marked(void)
+{
+    static const struct {
+        const char *what;
+        uint8_t in[16], out[16];
+        size_t len;
+    } cases[] = {
+        {"extra padding", {0x80, 1, 0, 2, 9, 9}, {0, 1, 0, 2, 9, 9}, 6},
+        {"location: not known here", {0x80, 2, 0, 2, 9, 9}, {0x80, 2, 0, 2, 9, 9}, 6},
+        {"reserved type", {0, 0, 0, 0}, {0x80, 0, 0, 0}, 4},
+        {"a wrong length", {0x80, 3, 0, 3, 9, 9, 9, 0x80, 1, 0, 0}, {0x40, 3, 0, 3, 0, 0, 0, 0, 1, 0, 0}, 11},
+        {"longer than the packet", {0x80, 1, 0, 9, 9}, {0xc0, 1, 0, 9, 9}, 5},
+        {"no room for a header", {0x80, 1, 0}, {0xc0, 1, 0}, 3},
+        {"nothing", {0}, {0}, 0},
+        {"an HMAC without a key", {0x80, 8, 0, 2, 9, 9}, {0x80, 8, 0, 2, 9, 9}, 6},
+    };
+    uint8_t out[16];
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        CU_ASSERT_TRUE(dk_stamp_reflect_tlvs(cases[i].in, cases[i].len, 1, 1, &telling, NULL, out));
+        if (memcmp(out, cases[i].out, cases[i].len) != 0)
+            printf("    %s\n", cases[i].what);
+        CU_ASSERT_EQUAL(memcmp(out, cases[i].out, cases[i].len), 0);
+    }
+}
+
+static void tlvs_are_sealed_in_the_authenticated_mode(void)
+{
+    uint8_t question[DK_STAMP_SEALED_QUESTION_SIZE], out[DK_STAMP_SEALED_QUESTION_SIZE];
+    // Of the sequence number 7 and the question; Python's hmac module.
+    static const uint8_t mac[] = {0xc3, 0x91, 0xed, 0x80, 0xef, 0xc5, 0x0b, 0xfb,
+                                  0x73, 0x5d, 0xf9, 0x76, 0x85, 0x28, 0xfb, 0x8a};
+    struct dk_stamp_tlvs back = {0};
+
+    CU_ASSERT_TRUE(dk_stamp_ask(7, &key, question));
+    CU_ASSERT_TRUE(question[28] == 0x80 && question[29] == 8 && question[30] == 0 && question[31] == 16);
+    CU_ASSERT_EQUAL(memcmp(question + 32, mac, sizeof mac), 0);
+    CU_ASSERT_TRUE(dk_stamp_reflect_tlvs(question, sizeof question, 7, 8, &telling, &key, out));
+    dk_stamp_read_tlvs(out, sizeof out, 8, &key, &back);
+    CU_ASSERT_TRUE(back.follow_up.known && back.clocks.how_out == 2);
+    dk_stamp_read_tlvs(out, sizeof out, 9, &key, &back); // of another packet
+    CU_ASSERT_FALSE(back.follow_up.known || back.clocks.how_out != 0);
+    for (size_t bit = 0; bit < sizeof out * 8; bit++) {
+        if (bit / 8 == 28) // the flags of the HMAC itself are not covered
+            continue;
+        out[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        dk_stamp_read_tlvs(out, sizeof out, 8, &key, &back);
+        CU_ASSERT_FALSE(back.follow_up.known || back.clocks.how_out != 0);
+        out[bit / 8] ^= (uint8_t)(1 << bit % 8);
+
+        uint8_t refused[sizeof out];
+
+        question[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        CU_ASSERT_TRUE(dk_stamp_reflect_tlvs(question, sizeof question, 7, 8, &telling, &key, refused));
+        CU_ASSERT_TRUE((refused[0] & 0x60) != 0);
+        question[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+static void sessions_are_kept_apart_and_forgotten(void)
+{
+    static struct dk_sessions sessions;
+    struct dk_mono now = {DK_NS_PER_S};
+    struct dk_peer a = {.prefix = 1, .port = 2000}, b = {.prefix = 1, .port = 2001};
+
+    sessions = (struct dk_sessions){.hash_key = dk_random()};
+    dk_session_find(&sessions, &a, 1, now)->next_sequence = 11;
+    dk_session_find(&sessions, &a, 2, now)->next_sequence = 12;
+    dk_session_find(&sessions, &b, 1, now)->next_sequence = 21;
+    CU_ASSERT_EQUAL(dk_session_find(&sessions, &a, 1, now)->next_sequence, 11);
+    CU_ASSERT_EQUAL(dk_session_find(&sessions, &a, 2, now)->next_sequence, 12);
+    CU_ASSERT_EQUAL(dk_session_find(&sessions, &b, 1, now)->next_sequence, 21);
+    now.ns += (DK_SESSION_IDLE_S - 1) * DK_NS_PER_S;
+    CU_ASSERT_EQUAL(dk_session_find(&sessions, &a, 1, now)->next_sequence, 11);
+    now.ns += DK_NS_PER_S;
+    CU_ASSERT_EQUAL(dk_session_find(&sessions, &a, 1, now)->next_sequence, 11); // used a second ago
+    CU_ASSERT_EQUAL(dk_session_find(&sessions, &a, 2, now)->next_sequence, 0);
+
+    // A flood fills it; who is in stays in.
+    int refused = 0;
+
+    for (uint64_t i = 0; i < 4 * DK_SESSIONS; i++) {
+        struct dk_peer other = {.prefix = dk_random(), .port = 3000};
+
+        refused += dk_session_find(&sessions, &other, 0, now) == NULL;
+    }
+    CU_ASSERT_TRUE(refused > 2 * DK_SESSIONS);
+    CU_ASSERT_EQUAL(dk_session_find(&sessions, &a, 1, now)->next_sequence, 11);
+}
+
+static void loss_is_split_by_what_the_reflector_counted(void)
+{
+    // Each letter is a packet: '.' answered, '>' lost on the way there, '<' on the way back.
+    static const struct {
+        const char *fates;
+        int64_t forward, back;
+    } cases[] = {
+        {"....", 0, 0}, {".>.>.", 2, 0}, {".<.<.", 0, 2}, {">><.", 2, 1},
+        {".><>.", 2, 1}, {"..><", 0, 0}, {"<<<.<", 0, 3},
+    };
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct dk_stamp_loss loss;
+        int64_t forward = -1, back = -1, answered = 0, sent = (int64_t)strlen(cases[i].fates);
+        uint32_t reflected = 0;
+
+        dk_stamp_loss_begin(&loss);
+        loss.stateful = true;
+        for (uint32_t n = 0; n < sent; n++) {
+            if (cases[i].fates[n] == '.') {
+                dk_stamp_loss_answered(&loss, n, reflected, false);
+                answered++;
+            }
+            reflected += cases[i].fates[n] != '>';
+        }
+        CU_ASSERT_TRUE(dk_stamp_loss_split(&loss, sent, answered, &forward, &back));
+        CU_ASSERT_EQUAL(forward, cases[i].forward);
+        CU_ASSERT_EQUAL(back, cases[i].back);
+        loss.stateful = false;
+        CU_ASSERT_FALSE(dk_stamp_loss_split(&loss, sent, answered, &forward, &back));
+        loss.stateful = true;
+        dk_stamp_loss_answered(&loss, 0, 0, true);
+        CU_ASSERT_FALSE(dk_stamp_loss_split(&loss, sent, answered, &forward, &back));
+    }
+
+    // Whatever a reflector says, never more than was lost.
+    for (int round = 0; round < 2000; round++) {
+        struct dk_stamp_loss loss;
+        int64_t forward = -1, back = -1, sent = dk_random_between(0, 40), answered = 0;
+
+        dk_stamp_loss_begin(&loss);
+        loss.stateful = true;
+        for (int64_t n = 0; n < sent; n++)
+            if (dk_random_between(0, 1) == 0) {
+                answered++;
+                dk_stamp_loss_answered(&loss, (uint32_t)n,
+                                       (uint32_t)(round % 2 == 0 ? (int64_t)(uint32_t)dk_random()
+                                                                 : dk_random_between(0, 40)), false);
+            }
+        (void)dk_stamp_loss_split(&loss, sent, answered, &forward, &back);
+        CU_ASSERT_TRUE(forward >= 0 && back >= 0 && forward + back <= sent - answered);
+    }
 }
 
 static void keys_are_hexadecimal_files(void)
@@ -304,7 +495,7 @@ static void reflector_serves_a_socket_within_its_rate(void)
 
     struct dk_wall before = dk_wall_now();
 
-    dk_datagram_prepare(client, AF_INET, false);
+    dk_datagram_prepare(client, AF_INET, DK_SENDINGS_NONE);
     CU_ASSERT_EQUAL(send(client, packet, 43, 0), 43);
     CU_ASSERT_EQUAL(send(client, packet, 0, 0), 0);
     for (int i = 0; i < SENT; i++) {
@@ -348,6 +539,11 @@ int main(int argc, char **argv)
                                            DK_CASE(timestamps_are_ntp_or_ptp),
                                            DK_CASE(error_estimate_is_never_too_small),
                                            DK_CASE(reflector_answers_with_what_it_got),
+                                          DK_CASE(tlvs_are_as_rfc_8972_draws_them),
+                                          DK_CASE(tlvs_that_are_not_known_or_wrong_are_marked),
+                                          DK_CASE(tlvs_are_sealed_in_the_authenticated_mode),
+                                          DK_CASE(sessions_are_kept_apart_and_forgotten),
+                                          DK_CASE(loss_is_split_by_what_the_reflector_counted),
                                            DK_CASE(authenticated_packets_are_as_rfc_8762_draws_them),
                                            DK_CASE(what_was_written_without_the_key_is_not_read),
                                            DK_CASE(keys_are_hexadecimal_files),

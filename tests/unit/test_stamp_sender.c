@@ -66,7 +66,7 @@ static void on_request(void *argument, short events)
         struct dk_stamp_request in = {0};
 
         CU_ASSERT_TRUE(dk_stamp_get_request(request.data, request.len, &in));
-        CU_ASSERT_EQUAL(request.len, DK_STAMP_SIZE);
+        CU_ASSERT_TRUE(request.len == DK_STAMP_SIZE + DK_STAMP_QUESTION_SIZE || request.len == DK_STAMP_SIZE);
         if (end->behave != NULL)
             end->behave(end->fd, &request, in.sequence);
     }
@@ -76,10 +76,15 @@ static void on_request(void *argument, short events)
 static void answer(int fd, struct dk_datagram *request)
 {
     uint8_t out[DK_DATAGRAM_MAX];
+    struct dk_stamp_request in = {0};
+    const struct dk_stamp_reflection reflection = {.received = dk_stamp_from_wall(request->received),
+                                                   .sent = dk_stamp_from_wall(dk_wall_now()),
+                                                   .error_estimate = 0x0101,
+                                                   .ttl = request->ttl};
 
-    CU_ASSERT_TRUE(dk_stamp_reflect(request->data, request->len, NULL, dk_stamp_from_wall(request->received),
-                                    dk_stamp_from_wall(dk_wall_now()), 0x0101, request->ttl, out));
-    CU_ASSERT_TRUE(dk_datagram_answer(fd, request, out, request->len));
+    CU_ASSERT_TRUE(dk_stamp_accept(request->data, request->len, NULL, &in));
+    CU_ASSERT_TRUE(dk_stamp_reflect(&in, request->data, request->len, NULL, &reflection, out));
+    CU_ASSERT_TRUE(dk_datagram_answer(fd, request, out, request->len, false));
 }
 
 static struct dk_plan plan_for(const char *stamp)
@@ -224,10 +229,108 @@ static void a_key_must_be_the_same_on_both_sides(void)
 static void send_altered(int fd, struct dk_datagram *request, size_t at, uint8_t flip, size_t len)
 {
     uint8_t out[DK_DATAGRAM_MAX] = {0};
+    struct dk_stamp_request in = {0};
+    const struct dk_stamp_reflection reflection = {.error_estimate = 0x0101, .ttl = 1};
 
-    CU_ASSERT_TRUE(dk_stamp_reflect(request->data, request->len, NULL, 0, 0, 0x0101, 1, out));
+    CU_ASSERT_TRUE(dk_stamp_accept(request->data, request->len, NULL, &in));
+    CU_ASSERT_TRUE(dk_stamp_reflect(&in, request->data, request->len, NULL, &reflection, out));
     out[at] ^= flip;
-    CU_ASSERT_TRUE(dk_datagram_answer(fd, request, out, len));
+    CU_ASSERT_TRUE(dk_datagram_answer(fd, request, out, len, false));
+}
+
+// A stateful reflector: packets of the first list are lost before it, answers to those of the second behind it. It
+// says of each answer, with the next, that it left 300 us later than it had said.
+static struct {
+    uint32_t next;
+    uint64_t sent;
+} state;
+
+enum { FOLLOWED_NS = 300'000 };
+
+static bool is_in(const uint32_t *list, uint32_t sequence)
+{
+    while (*list != 0 && *list != sequence)
+        list++;
+    return *list != 0;
+}
+
+static void answer_with_state(int fd, struct dk_datagram *request, uint32_t sequence)
+{
+    static const uint32_t forward[] = {3, 4, 9, 0}, back[] = {5, 11, 0};
+    uint8_t out[DK_DATAGRAM_MAX];
+    struct dk_stamp_request in = {0};
+    struct dk_stamp_reflection reflection = {.stateful = true,
+                                             .sequence = state.next,
+                                             .received = dk_stamp_from_wall(request->received),
+                                             .sent = dk_stamp_from_wall(dk_wall_now()),
+                                             .error_estimate = 0x0101,
+                                             .tlvs = {{state.next > 0, state.next - 1, state.sent}, {4, 1, 4, 1}}};
+
+    if (is_in(forward, sequence))
+        return;
+    state.next++;
+    state.sent = reflection.sent + ((uint64_t)FOLLOWED_NS << 32) / (uint64_t)DK_NS_PER_S;
+    CU_ASSERT_TRUE(dk_stamp_accept(request->data, request->len, NULL, &in));
+    CU_ASSERT_TRUE(dk_stamp_reflect(&in, request->data, request->len, NULL, &reflection, out));
+    if (is_in(back, sequence))
+        return;
+    // It really leaves that much later.
+    for (struct dk_mono until = dk_mono_add_ns(dk_mono_now(), FOLLOWED_NS); dk_mono_now().ns < until.ns;)
+        ;
+    CU_ASSERT_TRUE(dk_datagram_answer(fd, request, out, request->len, false));
+}
+
+static void splits_loss_and_believes_follow_ups(void)
+{
+    struct far_end end;
+
+    far_end_open(&end, AF_INET, 0);
+    dk_datagram_prepare(end.fd, AF_INET, DK_SENDINGS_NONE);
+    end.behave = answer_with_state;
+    state.next = 0;
+
+    struct dk_plan plan = plan_for(end.address);
+    struct dk_latency r = measure(&end, &plan, "");
+
+    CU_ASSERT_EQUAL(r.status, DK_STATUS_OK);
+    CU_ASSERT_EQUAL(r.lost, 5);
+    CU_ASSERT_TRUE(r.directed);
+    CU_ASSERT_EQUAL(r.lost_forward, 3);
+    CU_ASSERT_EQUAL(r.lost_return, 2);
+    CU_ASSERT_STRING_EQUAL(r.reflector_clock, "gnss");
+    CU_ASSERT_STRING_EQUAL(r.reflector_timestamps, "hardware");
+    // All but those whose follow-up was lost, or is still to come, are without the delay of the reflector.
+    CU_ASSERT_TRUE(r.rtt_min_ns < FOLLOWED_NS);
+    CU_ASSERT_TRUE(r.rtt_max_ns >= FOLLOWED_NS);
+    far_end_close(&end);
+}
+
+static void answer_bare(int fd, struct dk_datagram *request, uint32_t sequence)
+{
+    (void)sequence;
+    if (request->len == DK_STAMP_SIZE)
+        answer(fd, request);
+}
+
+static void a_reflector_without_extensions_is_asked_without(void)
+{
+    struct far_end end;
+
+    far_end_open(&end, AF_INET, 0);
+    end.behave = answer_bare;
+
+    struct dk_plan plan = plan_for(end.address);
+
+    plan.latency_count = 25;
+    plan.latency_interval_ns = 20 * DK_NS_PER_MS;
+
+    struct dk_latency r = measure(&end, &plan, "");
+
+    CU_ASSERT_EQUAL(r.status, DK_STATUS_OK);
+    CU_ASSERT_TRUE(r.received >= 5 && r.lost >= 10);
+    CU_ASSERT_FALSE(r.directed);
+    CU_ASSERT_STRING_EQUAL(r.reflector_clock, "");
+    far_end_close(&end);
 }
 
 static struct dk_datagram held;
@@ -267,7 +370,7 @@ static void behave_badly(int fd, struct dk_datagram *request, uint32_t sequence)
         send_altered(fd, request, 18, 0x10, DK_STAMP_SIZE);
         return;
     case 10: // nothing, and too much
-        CU_ASSERT_TRUE(dk_datagram_answer(fd, request, request->data, 0));
+        CU_ASSERT_TRUE(dk_datagram_answer(fd, request, request->data, 0, false));
         send_altered(fd, request, 0, 0, DK_DATAGRAM_MAX);
         return;
     default:
@@ -280,7 +383,7 @@ static void counts_what_a_bad_network_does(void)
     struct far_end end;
 
     far_end_open(&end, AF_INET, 0);
-    dk_datagram_prepare(end.fd, AF_INET, false);
+    dk_datagram_prepare(end.fd, AF_INET, DK_SENDINGS_NONE);
     end.behave = behave_badly;
 
     struct dk_plan plan = plan_for(end.address);
@@ -361,7 +464,7 @@ static void time_in_the_reflector_is_not_round_trip_time(void)
     struct far_end end;
 
     far_end_open(&end, AF_INET, 0);
-    dk_datagram_prepare(end.fd, AF_INET, false);
+    dk_datagram_prepare(end.fd, AF_INET, DK_SENDINGS_NONE);
     end.behave = hold;
     holder = &end;
 
@@ -495,7 +598,9 @@ int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {DK_CASE(measures_against_our_reflector),
                                            DK_CASE(a_key_must_be_the_same_on_both_sides),
-                                           DK_CASE(counts_what_a_bad_network_does),
+                                           DK_CASE(splits_loss_and_believes_follow_ups),
+                                          DK_CASE(a_reflector_without_extensions_is_asked_without),
+                                          DK_CASE(counts_what_a_bad_network_does),
                                            DK_CASE(late_answers_are_lost),
                                            DK_CASE(time_in_the_reflector_is_not_round_trip_time),
                                            DK_CASE(silence_is_a_result),

@@ -252,9 +252,9 @@ static int receive(struct dk_wire *wire, struct way *way)
 }
 
 // Counts the first `sent` of the unsent as sent (or, refused, as dropped) and keeps the rest.
-static void settle(struct dk_wire *wire, struct way *way, int sent, bool refused)
+static void settle(struct dk_wire *wire, struct way *way, int64_t before_ns, int sent, bool refused)
 {
-    int64_t now_ns = dk_mono_now().ns;
+    int64_t took_ns = dk_mono_now().ns - before_ns;
     int kept = 0;
 
     for (int i = 0; i < way->unsent_count; i++) {
@@ -264,7 +264,8 @@ static void settle(struct dk_wire *wire, struct way *way, int sent, bool refused
             if (refused)
                 way->bin.emulator++;
             else
-                dk_account_delivery(&way->bin, delivery, way->copy[i], now_ns);
+                // The far end has a packet before the call returns, which is busy with its reception by then.
+                dk_account_delivery(&way->bin, delivery, way->copy[i], before_ns + took_ns * i / sent);
             way->copy[i]++;
             if (way->copy[i] == delivery->copies) {
                 wire->free_slots[wire->free_count++] = delivery->packet.handle;
@@ -297,9 +298,10 @@ static int deliver(struct dk_wire *wire, struct way *way)
             buffers[i] = (struct iovec){slot->data, slot->len};
         }
 
+        int64_t before_ns = dk_mono_now().ns;
         int sent = dk_port_send(way->out, buffers, way->unsent_count);
 
-        settle(wire, way, sent < 0 ? 1 : sent, sent < 0);
+        settle(wire, way, before_ns, sent < 0 ? 1 : sent, sent < 0);
         if (sent == 0)
             return total;
         total += sent < 0 ? 1 : sent;
