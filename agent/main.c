@@ -5,7 +5,6 @@
 #include "agent/report/text.h"
 #include "agent/verbs/verbs.h"
 
-#include <curl/curl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -47,14 +46,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "dokiem: there is no verb '%s'; 'dokiem --help' lists them\n", argv[1]);
         return dk_err_exit_status(DK_ERR_USAGE);
     }
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        fputs("dokiem: libcurl cannot start\n", stderr);
-        return dk_err_exit_status(DK_ERR_INTERNAL);
-    }
 
     int status = verb->run(argc - 1, argv + 1);
 
-    curl_global_cleanup();
     if (fflush(stdout) != 0 || ferror(stdout)) {
         perror("dokiem: standard output");
         return status != 0 ? status : dk_err_exit_status(DK_ERR_IO);

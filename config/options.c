@@ -326,6 +326,7 @@ X(family, FAMILY)
 X(server_kind, SERVER_KIND)
 X(net, NET)
 X(stop, STOP)
+X(metered, METERED)
 #undef X
 
 // auto is kept as NONE.
@@ -420,6 +421,7 @@ KIND(family, set_family, print_family)
 KIND(server_kind, set_server_kind, print_server_kind)
 KIND(net, set_net, print_net)
 KIND(stop, set_stop, print_stop)
+KIND(metered, set_metered, print_metered)
 KIND(method, set_method, print_method)
 KIND(list, set_list, print_list)
 
@@ -501,6 +503,15 @@ static const struct dk_option options[] = {
     {"latency", "timeout", NULL, DURATION("50ms", "10s"), .fallback = "1s", FIELD(latency_timeout_ns),
      .help = "a packet that is not answered by then is lost"},
 
+    {"budget", "daily", NULL, BYTES("0B", "1000GB"), .fallback = "0B", FIELD(budget_daily_bytes),
+     .help = "most data of runs a day on one link; 0B: no limit"},
+    {"budget", "monthly", NULL, BYTES("0B", "1000GB"), .fallback = "0B", FIELD(budget_monthly_bytes),
+     .help = "most data of runs a month on one link; 0B: no limit"},
+    {"budget", "link", NULL, TEXT("127"), .fallback = "", FIELD(budget_link),
+     .help = "name that the use is counted under, as of a SIM card; unset: the interface"},
+    {"budget", "metered", NULL, ONE_OF(metered, "run, skip"), .fallback = "run", FIELD(budget_metered),
+     .help = "what to do on a mobile or dial-up link (cellular, ppp)"},
+
     {"site", "code", "site", TEXT("127"), .fallback = "", FIELD(site_code), .help = "code of the place"},
     {"site", "name", NULL, TEXT("127"), .fallback = "", FIELD(site_name), .help = "name of the place"},
     {"site", "commune", NULL, TEXT("127"), .fallback = "", FIELD(site_commune), .help = "commune that it is in"},
@@ -540,6 +551,8 @@ static const struct dk_option options[] = {
      .help = "longest wait for one request"},
     {"collector", "batch", NULL, INTEGER("1", "100"), .fallback = "20", FIELD(collector_batch),
      .help = "most records in one request"},
+    {"collector", "max_undelivered_age", NULL, DURATION("1h", "3650d"), .fallback = "7d",
+     FIELD(collector_max_undelivered_age_ns), .help = "dokiem status --check: a record must not wait longer"},
 };
 
 const struct dk_option *dk_options(size_t *count)

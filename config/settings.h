@@ -61,6 +61,10 @@ struct dk_settings {
     int64_t latency_count;
     int64_t latency_interval_ns;
     int64_t latency_timeout_ns;
+    // [budget]
+    int64_t budget_daily_bytes, budget_monthly_bytes; // 0: no limit
+    char budget_link[DK_NAME_SIZE];                   // that the use is counted under; "": the interface
+    enum dk_metered budget_metered;
     // [site]
     char site_code[DK_NAME_SIZE];
     char site_name[DK_NAME_SIZE];
@@ -80,6 +84,7 @@ struct dk_settings {
     char collector_ca_file[PATH_MAX];
     int64_t collector_timeout_ns;
     int64_t collector_batch;
+    int64_t collector_max_undelivered_age_ns;
 };
 
 // Sets every field to its default. state_dir: /var/lib/dokiem for root, else $XDG_STATE_HOME/dokiem, else

@@ -46,8 +46,14 @@ enum dk_err dk_loop_new(struct dk_loop **out, struct dk_fault *fault)
 
     if (loop == NULL)
         return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
+    // Who uses the library starts it: the verbs that do not need the network do without its half a megabyte.
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        free(loop);
+        return dk_fail(fault, DK_ERR_INTERNAL, NULL, NULL, "libcurl cannot start");
+    }
     loop->multi = curl_multi_init();
     if (loop->multi == NULL) {
+        curl_global_cleanup();
         free(loop);
         return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "libcurl cannot start");
     }
@@ -63,6 +69,7 @@ void dk_loop_free(struct dk_loop *loop)
     if (loop == NULL)
         return;
     curl_multi_cleanup(loop->multi);
+    curl_global_cleanup();
     free(loop);
 }
 

@@ -30,6 +30,10 @@
     X(IPV6, "ipv6")                                                                                          \
     X(BOTH, "both") /* of a setting: one run after the other */
 
+#define DK_METERED_LIST(X)                                                                                   \
+    X(RUN, "run")                                                                                            \
+    X(SKIP, "skip")
+
 #define DK_STOP_LIST(X)                                                                                      \
     X(TIME, "time")                                                                                          \
     X(PRECISE, "precise")                                                                                    \
@@ -100,6 +104,7 @@
     X(server_kind, SERVER_KIND)                                                                              \
     X(net, NET)                                                                                              \
     X(stop, STOP)                                                                                            \
+    X(metered, METERED)                                                                                      \
     X(status, STATUS)                                                                                        \
     X(outcome, OUTCOME)                                                                                      \
     X(method, METHOD)                                                                                        \
@@ -122,6 +127,9 @@ enum dk_family { DK_FAMILY_LIST(X) };
 #undef X
 #define X(name, text) DK_NET_##name,
 enum dk_net { DK_NET_LIST(X) };
+#undef X
+#define X(name, text) DK_METERED_##name,
+enum dk_metered { DK_METERED_LIST(X) };
 #undef X
 #define X(name, text) DK_STOP_##name,
 enum dk_stop { DK_STOP_LIST(X) };

@@ -315,8 +315,10 @@ static enum dk_err deliver_all(struct delivery *delivery, struct dk_fault *fault
         enum dk_err err = send_one_request(delivery, &attempt);
 
         delivery->result->retry_after_ns = err == DK_ERR_NOT_NOW ? delivery->response.retry_after_ns : 0;
-        if (err == DK_OK)
+        if (err == DK_OK) {
+            delivery->patience = (struct dk_patience){DK_TRIES}; // it goes on
             continue;
+        }
 
         enum dk_err interrupted = DK_OK;
 
@@ -352,7 +354,11 @@ enum dk_err dk_deliver(struct dk_journal *journal, const struct dk_deliver_optio
                                              : find_waiting(&delivery, fault);
 
     if (err == DK_OK)
+        err = dk_exchange_start(fault);
+    if (err == DK_OK) {
         err = deliver_all(&delivery, fault);
+        dk_exchange_end();
+    }
     out->waiting = (int64_t)(delivery.count - delivery.next);
     free(delivery.waiting);
     free(delivery.items);

@@ -103,7 +103,13 @@ enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_k
     struct dk_response response = {.body = dk_buf_make(ENROL_MAX_BYTES)};
     struct dk_patience patience = {DK_TRIES};
     enum dk_err err = make_enrolment(options, device, token, site_code, site_name, &jws, fault);
-    bool again = err == DK_OK;
+
+    if (err == DK_OK)
+        err = dk_exchange_start(fault);
+    if (err != DK_OK)
+        return err;
+
+    bool again = true;
 
     while (again) {
         struct dk_fault attempt = {0};
@@ -121,6 +127,7 @@ enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_k
             err = dk_fail(fault, err, attempt.where, attempt.todo, "%s", attempt.what);
         }
     }
+    dk_exchange_end();
     dk_buf_free(&response.body);
     return err;
 }

@@ -140,6 +140,18 @@ static enum dk_err explain(CURL *easy, CURLcode code, const char *url, const str
     }
 }
 
+enum dk_err dk_exchange_start(struct dk_fault *fault)
+{
+    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
+               ? DK_OK
+               : dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "libcurl cannot start");
+}
+
+void dk_exchange_end(void)
+{
+    curl_global_cleanup();
+}
+
 enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *path, const char *body,
                         size_t len, struct dk_response *response, struct dk_fault *fault)
 {

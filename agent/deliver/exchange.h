@@ -20,6 +20,10 @@ struct dk_response {
     bool pointless;         // after NOT_NOW: trying again at once cannot help (certificate, URL)
 };
 
+// Before the first exchange, and after the last. Errors: MEMORY.
+enum dk_err dk_exchange_start(struct dk_fault *fault);
+void dk_exchange_end(void);
+
 // POSTs `len` bytes of application/jose to options->url + path. *response is filled when an answer came
 // whole, whatever its status. Errors: NOT_NOW (no answer), DATA (not HTTP, too long), INTERRUPTED, MEMORY.
 enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *path, const char *body,

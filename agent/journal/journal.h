@@ -59,6 +59,14 @@ struct dk_journal_entry {
 enum dk_err dk_journal_list(struct dk_journal *journal, struct dk_journal_entry **entries, size_t *count,
                             struct dk_fault *fault);
 
+struct dk_journal_counts {
+    int64_t by[DK_DELIVERY_REFUSED + 1]; // records, by enum dk_delivery
+    int64_t last_seq, oldest_waiting_seq, last_refused_seq; // 0 when there is none
+};
+
+// The same, only counted: in some 50 kB. Errors: IO, MEMORY.
+enum dk_err dk_journal_count(struct dk_journal *journal, struct dk_journal_counts *out, struct dk_fault *fault);
+
 // Bytes of record `seq` and of what lies beside it. False when it is not there, or cannot be seen.
 bool dk_journal_size(const struct dk_journal *journal, int64_t seq, int64_t *bytes);
 
@@ -79,6 +87,24 @@ enum dk_err dk_journal_read_refusal(struct dk_journal *journal, int64_t seq, str
 
 // Removes the oldest delivered records while the journal is over `max_bytes` or they are older than `max_age_ns`
 // (by file time). The last record and every undelivered one stay. Also sweeps up what a power cut left behind:
-// temporary files a day old, receipts whose record is gone. Hold the delivery lock. Errors: IO, MEMORY.
+// temporary files a day old in the state folder and below, receipts whose record is gone. Errors: IO, MEMORY.
 enum dk_err dk_journal_prune(struct dk_journal *journal, int64_t max_bytes, int64_t max_age_ns,
                              struct dk_fault *fault);
+
+// Undelivered records that have no room any more: the `count` of them from `first_seq` to `last_seq`.
+struct dk_journal_excess {
+    int64_t first_seq, last_seq, count, bytes;
+    bool too_old; // false: too many bytes
+};
+
+// After dk_journal_prune, the oldest undelivered records that the bounds leave no room for; count is 0 when there is
+// none. They are taken in one go, so that it seldom happens: down to nine tenths of `max_bytes`, or once the oldest is
+// a day older than `max_age_ns` (0: age does not count, for a clock that cannot be trusted). A long journal is weighed
+// at every 64th record only. The last record stays. Errors: IO, MEMORY.
+enum dk_err dk_journal_excess(struct dk_journal *journal, int64_t max_bytes, int64_t max_age_ns,
+                              struct dk_journal_excess *out, struct dk_fault *fault);
+
+// Removes the undelivered records from `first_seq` to `last_seq`, the last record of the journal excepted. First let a
+// record that says so be durable in the journal; a removal that was broken off may be made again. Hold both locks.
+// Errors: IO, PERMISSION, MEMORY.
+enum dk_err dk_journal_drop(struct dk_journal *journal, int64_t first_seq, int64_t last_seq, struct dk_fault *fault);

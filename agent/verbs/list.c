@@ -10,28 +10,43 @@
 #include "agent/verbs/text.h"
 #include "agent/verbs/verbs.h"
 
-static void print_row(const struct dk_journal_entry *entry, const struct dk_summary *summary)
+// "" unless the record was set aside.
+static void read_refusal(struct dk_journal *journal, const struct dk_journal_entry *entry,
+                         char out[static DK_REFUSAL_TEXT_SIZE])
 {
+    out[0] = '\0';
+    if (entry->delivery == DK_DELIVERY_REFUSED)
+        dk_refusal_read(journal, entry->seq, out);
+}
+
+static void print_row(struct dk_journal *journal, const struct dk_journal_entry *entry,
+                      const struct dk_summary *summary)
+{
+    char refusal[DK_REFUSAL_TEXT_SIZE];
     char start[DK_RFC3339_SIZE], download[DK_RATE_TEXT_SIZE], upload[DK_RATE_TEXT_SIZE];
 
+    read_refusal(journal, entry, refusal);
     dk_wall_rfc3339(summary->head.start, start);
     dk_rate_text(summary->download_bps, download);
     dk_rate_text(summary->upload_bps, upload);
-    printf("%6" PRId64 "  %-24s  %-11s  %-9s  %-14s  %12s  %12s%s%s\n", entry->seq, start,
+    printf("%6" PRId64 "  %-24s  %-11s  %-9s  %-14s  %12s  %12s%s%s%s%s\n", entry->seq, start,
            dk_kind_text(summary->head.kind), dk_delivery_text(entry->delivery),
            summary->outcome[0] != '\0' ? summary->outcome : "-", download, upload,
-           summary->reason[0] != '\0' ? "  " : "", summary->reason);
+           summary->reason[0] != '\0' ? "  " : "", summary->reason, refusal[0] != '\0' ? "  refused: " : "", refusal);
 }
 
-static enum dk_err print_json(const struct dk_journal *journal, const struct dk_journal_entry *entry,
+static enum dk_err print_json(struct dk_journal *journal, const struct dk_journal_entry *entry,
                               const struct dk_summary *summary, struct dk_fault *fault)
 {
+    char refusal[DK_REFUSAL_TEXT_SIZE];
     json_t *json = dk_summary_json(summary);
     int64_t bytes = 0;
 
+    read_refusal(journal, entry, refusal);
     (void)dk_journal_size(journal, entry->seq, &bytes);
     if (json_object_set_new(json, "delivery", json_string(dk_delivery_text(entry->delivery))) != 0 ||
-        json_object_set_new(json, "bytes", json_integer(bytes)) != 0) {
+        json_object_set_new(json, "bytes", json_integer(bytes)) != 0 ||
+        (refusal[0] != '\0' && json_object_set_new(json, "refusal", json_string(refusal)) != 0)) {
         json_decref(json);
         json = NULL;
     }
@@ -75,7 +90,7 @@ static enum dk_err list(struct dk_journal *journal, bool json, struct dk_fault *
         } else if (json) {
             err = print_json(journal, &entries[i], &summary, fault);
         } else {
-            print_row(&entries[i], &summary);
+            print_row(journal, &entries[i], &summary);
         }
     }
     free(entries);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,7 @@ static enum dk_err show(struct dk_journal *journal, const char *which, const cha
 {
     dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
     dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
+    char refusal[DK_REFUSAL_TEXT_SIZE];
     int64_t seq = 0;
     enum dk_err err = dk_summary_find(journal, which, &seq, fault);
 
@@ -51,6 +53,9 @@ static enum dk_err show(struct dk_journal *journal, const char *which, const cha
         err = dk_jws_payload(dk_buf_text(&jws), jws.len, &payload, fault);
     if (err != DK_OK)
         return err;
+    dk_refusal_read(journal, seq, refusal);
+    if (refusal[0] != '\0')
+        fprintf(stderr, "dokiem show: record %" PRId64 " is set aside, not delivered: %s\n", seq, refusal);
     if (strcmp(format, "jws") == 0) {
         puts(dk_buf_text(&jws));
         return DK_OK;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "agent/base/clock.h"
 #include "agent/journal/journal.h"
@@ -12,55 +12,60 @@
 #include "agent/verbs/verbs.h"
 
 struct status {
-    char device_id[DK_SHA256_TEXT_SIZE]; // "" when there is no key yet
-    int64_t head_seq;
-    int64_t counts[3]; // by enum dk_delivery
+    char device_id[DK_SHA256_TEXT_SIZE]; // "" when there is neither a record nor a key yet
+    struct dk_journal_counts counts;
     bool has_waiting, has_last;
     struct dk_summary oldest_waiting, last;
+    char refusal[DK_REFUSAL_TEXT_SIZE]; // of the last record set aside
 };
 
-static enum dk_err count_entries(struct dk_journal *journal, struct status *out, struct dk_fault *fault)
+static enum dk_err read_records(struct dk_journal *journal, struct status *out, struct dk_fault *fault)
 {
-    struct dk_journal_entry *entries = NULL;
-    size_t count = 0;
-    int64_t oldest_waiting = 0;
-    enum dk_err err = dk_journal_list(journal, &entries, &count, fault);
+    enum dk_err err = dk_journal_count(journal, &out->counts, fault);
 
-    for (size_t i = 0; err == DK_OK && i < count; i++) {
-        out->counts[entries[i].delivery]++;
-        if (entries[i].delivery == DK_DELIVERY_WAITING && oldest_waiting == 0)
-            oldest_waiting = entries[i].seq;
-        out->head_seq = entries[i].seq;
-    }
-    free(entries);
-    if (err == DK_OK && oldest_waiting > 0) {
+    if (err == DK_OK && out->counts.oldest_waiting_seq > 0) {
         out->has_waiting = true;
-        err = dk_summary_read(journal, oldest_waiting, &out->oldest_waiting, fault);
+        err = dk_summary_read(journal, out->counts.oldest_waiting_seq, &out->oldest_waiting, fault);
     }
-    if (err == DK_OK && out->head_seq > 0) {
+    if (err == DK_OK && out->counts.last_seq > 0) {
         out->has_last = true;
-        err = dk_summary_read(journal, out->head_seq, &out->last, fault);
+        err = dk_summary_read(journal, out->counts.last_seq, &out->last, fault);
     }
+    if (err == DK_OK && out->counts.last_refused_seq > 0)
+        dk_refusal_read(journal, out->counts.last_refused_seq, out->refusal);
     return err;
+}
+
+// The last record names the device; without one the key does, for which the cryptographic library has to start.
+static enum dk_err read_device(const char *state_dir, struct status *out, struct dk_fault *fault)
+{
+    dk_auto(key) struct dk_key *key = NULL;
+    struct dk_fault own = {0};
+    char path[PATH_MAX + sizeof DK_KEY_FILE + 1];
+
+    if (out->has_last) {
+        memcpy(out->device_id, out->last.head.device_id, sizeof out->device_id);
+        return DK_OK;
+    }
+    snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEY_FILE);
+
+    enum dk_err err = dk_key_read_private(path, &key, &own);
+
+    if (err == DK_OK)
+        snprintf(out->device_id, sizeof out->device_id, "%s", dk_key_id(key));
+    else if (err != DK_ERR_NO_INPUT)
+        return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+    return DK_OK;
 }
 
 static enum dk_err gather(const char *state_dir, struct status *out, struct dk_fault *fault)
 {
     dk_auto(journal) struct dk_journal *journal = NULL;
-    dk_auto(key) struct dk_key *key = NULL;
-    struct dk_fault own = {0};
-    char path[PATH_MAX + sizeof DK_KEY_FILE + 1];
     enum dk_err err = dk_journal_open(state_dir, false, &journal, fault);
 
-    if (err != DK_OK)
-        return err;
-    snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEY_FILE);
-    err = dk_key_read_private(path, &key, &own);
     if (err == DK_OK)
-        snprintf(out->device_id, sizeof out->device_id, "%s", dk_key_id(key));
-    else if (err != DK_ERR_NO_INPUT)
-        return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
-    return count_entries(journal, out, fault);
+        err = read_records(journal, out, fault);
+    return err == DK_OK ? read_device(state_dir, out, fault) : err;
 }
 
 static int64_t waiting_age_ns(const struct status *status)
@@ -71,25 +76,33 @@ static int64_t waiting_age_ns(const struct status *status)
     return age_ns > 0 ? age_ns : 0;
 }
 
+static int64_t count_of(const struct status *status, enum dk_delivery delivery)
+{
+    return status->counts.by[delivery];
+}
+
 static void print_text(const struct status *status)
 {
-    int64_t total = status->counts[0] + status->counts[1] + status->counts[2];
     char start[DK_RFC3339_SIZE];
 
     printf("device     %s\n",
            status->device_id[0] != '\0' ? status->device_id : "none yet; dokiem keygen makes it");
-    printf("records    %" PRId64, total);
+    printf("records    %" PRId64, count_of(status, DK_DELIVERY_WAITING) + count_of(status, DK_DELIVERY_DELIVERED) +
+                                      count_of(status, DK_DELIVERY_REFUSED));
     if (status->has_last)
-        printf(", the last is %" PRId64, status->head_seq);
-    printf("\nwaiting    %" PRId64, status->counts[DK_DELIVERY_WAITING]);
+        printf(", the last is %" PRId64, status->counts.last_seq);
+    printf("\nwaiting    %" PRId64, count_of(status, DK_DELIVERY_WAITING));
     if (status->has_waiting) {
         int64_t minutes = waiting_age_ns(status) / DK_NS_PER_S / 60;
 
         dk_wall_rfc3339(status->oldest_waiting.head.start, start);
         printf(", the oldest since %s (%" PRId64 " h %" PRId64 " min)", start, minutes / 60, minutes % 60);
     }
-    printf("\ndelivered  %" PRId64 "\nrefused    %" PRId64 "\n", status->counts[DK_DELIVERY_DELIVERED],
-           status->counts[DK_DELIVERY_REFUSED]);
+    printf("\ndelivered  %" PRId64 "\nrefused    %" PRId64, count_of(status, DK_DELIVERY_DELIVERED),
+           count_of(status, DK_DELIVERY_REFUSED));
+    if (status->counts.last_refused_seq > 0)
+        printf(", the last is %" PRId64 ": %s", status->counts.last_refused_seq, status->refusal);
+    printf("\n");
     if (!status->has_last)
         return;
     dk_wall_rfc3339(status->last.head.start, start);
@@ -105,41 +118,79 @@ static enum dk_err print_json(const struct status *status, struct dk_fault *faul
 {
     json_t *last = status->has_last ? dk_summary_json(&status->last) : json_null();
     json_t *age = status->has_waiting ? json_integer(waiting_age_ns(status)) : json_null();
+    const char *device = status->device_id[0] != '\0' ? status->device_id : NULL;
+    const char *refusal = status->counts.last_refused_seq > 0 ? status->refusal : NULL;
 
-    return dk_json_print(json_pack("{s:s?, s:I, s:I, s:I, s:I, s:o, s:o}", "device",
-                                   status->device_id[0] != '\0' ? status->device_id : NULL, "head_seq",
-                                   (json_int_t)status->head_seq, "waiting",
-                                   (json_int_t)status->counts[DK_DELIVERY_WAITING], "delivered",
-                                   (json_int_t)status->counts[DK_DELIVERY_DELIVERED], "refused",
-                                   (json_int_t)status->counts[DK_DELIVERY_REFUSED], "oldest_waiting_age_ns",
-                                   age, "last", last),
-                         fault);
+    return dk_json_print(
+        json_pack("{s:s?, s:I, s:I, s:I, s:I, s:s*, s:o, s:o}", "device", device, "head_seq",
+                  (json_int_t)status->counts.last_seq, "waiting", (json_int_t)count_of(status, DK_DELIVERY_WAITING),
+                  "delivered", (json_int_t)count_of(status, DK_DELIVERY_DELIVERED), "refused",
+                  (json_int_t)count_of(status, DK_DELIVERY_REFUSED), "refusal", refusal, "oldest_waiting_age_ns", age,
+                  "last", last),
+        fault);
+}
+
+// For a file that node_exporter's textfile collector reads.
+static void print_prometheus(const struct status *status)
+{
+    static const char *const names[] = {"waiting", "delivered", "refused"};
+
+    printf("# TYPE dokiem_records gauge\n");
+    for (int i = DK_DELIVERY_WAITING; i <= DK_DELIVERY_REFUSED; i++)
+        printf("dokiem_records{delivery=\"%s\"} %" PRId64 "\n", names[i], status->counts.by[i]);
+    printf("# TYPE dokiem_last_seq gauge\ndokiem_last_seq %" PRId64 "\n", status->counts.last_seq);
+    printf("# TYPE dokiem_oldest_waiting_age_seconds gauge\ndokiem_oldest_waiting_age_seconds %" PRId64 "\n",
+           status->has_waiting ? waiting_age_ns(status) / DK_NS_PER_S : 0);
+    if (status->has_last)
+        printf("# TYPE dokiem_last_run_timestamp_seconds gauge\ndokiem_last_run_timestamp_seconds %" PRId64 "\n",
+               status->last.head.start.ns / DK_NS_PER_S);
+}
+
+// For monitoring. Returns the exit status.
+static int check(const struct status *status, const struct dk_settings *settings)
+{
+    int64_t hours = status->has_waiting ? waiting_age_ns(status) / DK_NS_PER_S / 3600 : 0;
+
+    if (!status->has_waiting || waiting_age_ns(status) <= settings->collector_max_undelivered_age_ns)
+        return 0;
+    fprintf(stderr,
+            "dokiem status: the oldest record that waits for delivery is %" PRId64
+            " h old, more than [collector] max_undelivered_age; see: dokiem deliver\n",
+            hours);
+    return 1;
 }
 
 int dk_verb_status(int argc, char **argv)
 {
-    const char *format = NULL;
+    const char *format = "text";
+    bool checked = false;
     const struct dk_own_flag flags[] = {
-        {"format", "text|json", "for people, or one JSON object", &format, NULL},
+        {"format", "text|json|prometheus", "for people, one JSON object, or metrics", &format, NULL},
+        {"check", NULL, "exit status 1 = a record waits longer than [collector] max_undelivered_age", NULL, &checked},
         {0},
     };
     struct dk_arguments arguments;
     struct dk_fault fault = {0};
     struct status status = {0};
-    bool json = false;
+    bool json = false, prometheus = false;
     enum dk_err err = dk_arguments_read(argc, argv, DK_ARGUMENTS_PLAIN, flags, &arguments, &fault);
 
     if (err == DK_OK && arguments.help_shown)
         return 0;
     if (err == DK_OK && arguments.operand_count > 0)
         err = dk_fail(&fault, DK_ERR_USAGE, arguments.operands[0], NULL, "status takes no operands");
-    if (err == DK_OK)
+    prometheus = strcmp(format, "prometheus") == 0;
+    if (err == DK_OK && !prometheus)
         err = dk_format_is_json(format, &json, &fault);
     if (err == DK_OK)
         err = gather(arguments.settings.state_dir, &status, &fault);
     if (err == DK_OK && json)
         err = print_json(&status, &fault);
+    else if (err == DK_OK && prometheus)
+        print_prometheus(&status);
     else if (err == DK_OK)
         print_text(&status);
-    return err == DK_OK ? 0 : dk_verb_fail("status", &fault);
+    if (err != DK_OK)
+        return dk_verb_fail("status", &fault);
+    return checked ? check(&status, &arguments.settings) : 0;
 }

@@ -8,6 +8,7 @@
 
 #include "agent/base/parse.h"
 #include "agent/record/seal.h"
+#include "agent/verbs/text.h"
 
 // A clean string member; what is none, or does not fit, leaves `out` empty.
 static void get_text(const json_t *object, const char *key, char *out, size_t size)
@@ -90,6 +91,23 @@ enum dk_err dk_summary_find(struct dk_journal *journal, const char *which, int64
     if (err == DK_OK && *seq == 0)
         return dk_fail(fault, DK_ERR_NO_INPUT, NULL, "dokiem run makes one", "there is no record yet");
     return err;
+}
+
+void dk_refusal_read(struct dk_journal *journal, int64_t seq, char out[static DK_REFUSAL_TEXT_SIZE])
+{
+    dk_auto_buf struct dk_buf words = dk_buf_make(DK_REFUSAL_MAX), clean = dk_buf_make((size_t)4 * DK_REFUSAL_MAX);
+
+    out[0] = '\0';
+    if (dk_journal_read_refusal(journal, seq, &words, NULL) != DK_OK ||
+        dk_text_clean(dk_buf_text(&words), words.len, false, &clean) != DK_OK)
+        return;
+
+    size_t len = clean.len < DK_REFUSAL_TEXT_SIZE ? clean.len : DK_REFUSAL_TEXT_SIZE - 1;
+
+    while (len > 0 && !dk_text_is_clean(dk_buf_text(&clean), len)) // not in the middle of a character
+        len--;
+    memcpy(out, dk_buf_text(&clean), len);
+    out[len] = '\0';
 }
 
 const char *dk_delivery_text(enum dk_delivery delivery)

@@ -25,6 +25,11 @@ enum dk_err dk_summary_read(struct dk_journal *journal, int64_t seq, struct dk_s
 // be read is passed over). Errors: NO_INPUT when there is none; as dk_journal_list and dk_journal_head.
 enum dk_err dk_summary_find(struct dk_journal *journal, const char *which, int64_t *seq, struct dk_fault *fault);
 
+enum { DK_REFUSAL_TEXT_SIZE = 512 };
+// Why record `seq` was set aside, clean and cut to fit: the collector's words, or the agent's own of a damaged record.
+// "" when that is not known.
+void dk_refusal_read(struct dk_journal *journal, int64_t seq, char out[static DK_REFUSAL_TEXT_SIZE]);
+
 // "waiting", "delivered", "refused".
 const char *dk_delivery_text(enum dk_delivery delivery);
 
