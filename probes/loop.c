@@ -31,14 +31,58 @@ struct transfer {
     void *argument;
 };
 
+// A descriptor that libcurl asked to be told about.
+struct curl_watch {
+    int fd; // -1: the slot is free
+    short events;
+};
+
 struct dk_loop {
     CURLM *multi;
+    bool curl_waits;         // libcurl wants its turn at `curl_due` at the latest
+    struct dk_mono curl_due;
     uint64_t turn;
     struct watch watches[WATCHES_MAX];
     struct timer timers[TIMERS_MAX];
+    struct curl_watch curl_watches[CONNECTIONS_MAX];
     size_t socket_count;
     int sockets[CONNECTIONS_MAX];
 };
+
+static struct curl_watch *find_curl_watch(struct dk_loop *loop, int fd)
+{
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        if (loop->curl_watches[i].fd == fd)
+            return &loop->curl_watches[i];
+    return NULL;
+}
+
+static int on_curl_socket(CURL *transfer, curl_socket_t fd, int what, void *argument, void *unused)
+{
+    struct dk_loop *loop = argument;
+    struct curl_watch *slot = find_curl_watch(loop, fd);
+
+    (void)transfer, (void)unused;
+    if (slot == NULL && what != CURL_POLL_REMOVE)
+        slot = find_curl_watch(loop, -1);
+    if (slot == NULL)
+        return what == CURL_POLL_REMOVE ? 0 : -1;
+    if (what == CURL_POLL_REMOVE)
+        fd = -1;
+    *slot = (struct curl_watch){fd, (short)((what & CURL_POLL_IN ? POLLIN : 0) | (what & CURL_POLL_OUT ? POLLOUT : 0))};
+    return 0;
+}
+
+static int on_curl_timer(CURLM *multi, long timeout_ms, void *argument)
+{
+    struct dk_loop *loop = argument;
+
+    (void)multi;
+    loop->curl_waits = timeout_ms >= 0;
+    if (loop->curl_waits)
+        loop->curl_due = dk_mono_add_ns(dk_mono_now(), timeout_ms * DK_NS_PER_MS);
+    return 0;
+}
 
 enum dk_err dk_loop_new(struct dk_loop **out, struct dk_fault *fault)
 {
@@ -60,6 +104,12 @@ enum dk_err dk_loop_new(struct dk_loop **out, struct dk_fault *fault)
     // Streams are connections of their own; one that was opened in the warm-up must still be there for the test.
     curl_multi_setopt(loop->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     curl_multi_setopt(loop->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_MAX);
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        loop->curl_watches[i].fd = -1;
+    curl_multi_setopt(loop->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+    curl_multi_setopt(loop->multi, CURLMOPT_SOCKETDATA, loop);
+    curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+    curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
     *out = loop;
     return DK_OK;
 }
@@ -253,62 +303,85 @@ static void fire_timers(struct dk_loop *loop)
     }
 }
 
-static int timeout_ms(const struct dk_loop *loop, struct dk_mono deadline)
+static struct timespec time_to_wait(const struct dk_loop *loop, struct dk_mono deadline)
 {
     int64_t until_ns = deadline.ns;
 
+    if (loop->curl_waits && loop->curl_due.ns < until_ns)
+        until_ns = loop->curl_due.ns;
     for (size_t i = 0; i < TIMERS_MAX; i++)
         if (loop->timers[i].callback != NULL && loop->timers[i].when.ns < until_ns)
             until_ns = loop->timers[i].when.ns;
 
     int64_t wait_ns = until_ns - dk_mono_now().ns;
 
-    if (wait_ns <= 0)
-        return 0;
-    if (wait_ns > 3600 * DK_NS_PER_S)
-        return 3600 * 1000;
-    // Rounded up: a timer must be due when the loop wakes for it.
-    return (int)((wait_ns + DK_NS_PER_MS - 1) / DK_NS_PER_MS);
+    wait_ns = wait_ns > 0 ? wait_ns : 0;
+    return (struct timespec){.tv_sec = wait_ns / DK_NS_PER_S, .tv_nsec = wait_ns % DK_NS_PER_S};
+}
+
+// libcurl is called only when it has something to do: what a drained connection wakes the loop for is not its own.
+static enum dk_err turn_curl(struct dk_loop *loop, const struct pollfd states[], size_t count)
+{
+    bool called = false;
+    int running;
+
+    for (size_t i = 0; i < count; i++) {
+        short events = states[i].revents;
+        int what = (events & POLLIN ? CURL_CSELECT_IN : 0) | (events & POLLOUT ? CURL_CSELECT_OUT : 0) |
+                   (events & (POLLERR | POLLHUP | POLLNVAL) ? CURL_CSELECT_ERR : 0);
+
+        // Another's callback may have ended the transfer meanwhile.
+        if (what == 0 || find_curl_watch(loop, states[i].fd) == NULL)
+            continue;
+        called = true;
+        if (curl_multi_socket_action(loop->multi, states[i].fd, what, &running) != CURLM_OK)
+            return DK_ERR_IO;
+    }
+    if (loop->curl_waits && loop->curl_due.ns <= dk_mono_now().ns) {
+        called = true;
+        // It sets the next one when it wants one.
+        loop->curl_waits = false;
+        if (curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running) != CURLM_OK)
+            return DK_ERR_IO;
+    }
+    if (called)
+        finish_transfers(loop);
+    return DK_OK;
 }
 
 enum dk_err dk_loop_turn(struct dk_loop *loop, struct dk_mono deadline)
 {
-    struct curl_waitfd ready[WATCHES_MAX];
-    unsigned count = 0;
-    int running;
+    struct pollfd states[WATCHES_MAX + CONNECTIONS_MAX];
+    size_t own = 0, count;
 
     loop->turn++;
-    for (size_t i = 0; i < WATCHES_MAX; i++) {
-        const struct watch *watch = &loop->watches[i];
+    for (size_t i = 0; i < WATCHES_MAX; i++)
+        if (loop->watches[i].callback != NULL)
+            states[own++] = (struct pollfd){.fd = loop->watches[i].fd, .events = loop->watches[i].events};
+    count = own;
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+        if (loop->curl_watches[i].fd >= 0)
+            states[count++] = (struct pollfd){.fd = loop->curl_watches[i].fd, .events = loop->curl_watches[i].events};
 
-        if (watch->callback == NULL)
-            continue;
-        ready[count++] = (struct curl_waitfd){
-            .fd = watch->fd,
-            .events = (short)((watch->events & POLLIN ? CURL_WAIT_POLLIN : 0) |
-                              (watch->events & POLLOUT ? CURL_WAIT_POLLOUT : 0)),
-        };
-    }
-    if (curl_multi_poll(loop->multi, ready, count, timeout_ms(loop, deadline), NULL) != CURLM_OK)
+    // In nanoseconds: a poll() in milliseconds would make every timer late.
+    struct timespec wait = time_to_wait(loop, deadline);
+    int ready = ppoll(states, count, &wait, NULL);
+
+    if (ready < 0 && errno != EINTR)
         return DK_ERR_IO;
-
-    // curl_multi_poll() hides POLLERR, which must be seen or it wakes the loop for ever.
-    struct pollfd states[WATCHES_MAX];
-
-    for (unsigned i = 0; i < count; i++)
-        states[i] = (struct pollfd){.fd = ready[i].fd, .events = ready[i].events};
-    if (count > 0 && poll(states, count, 0) < 0 && errno != EINTR)
-        return DK_ERR_IO;
+    if (ready < 0)
+        count = own = 0;
     // Datagrams first: their time of arrival is read in the callback.
-    for (unsigned i = 0; i < count; i++) {
+    for (size_t i = 0; i < own; i++) {
         struct watch *watch = states[i].revents != 0 ? find_watch(loop, states[i].fd) : NULL;
 
         if (watch != NULL)
             watch->callback(watch->argument, states[i].revents);
     }
-    if (curl_multi_perform(loop->multi, &running) != CURLM_OK)
-        return DK_ERR_IO;
-    finish_transfers(loop);
-    fire_timers(loop);
-    return DK_OK;
+
+    enum dk_err err = turn_curl(loop, states + own, count - own);
+
+    if (err == DK_OK)
+        fire_timers(loop);
+    return err;
 }

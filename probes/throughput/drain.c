@@ -13,11 +13,11 @@ enum {
     TYPE_ALERT = 21,
     TYPE_APPLICATION_DATA = 23,
     VERSION_TLS12 = 0x0303, // TLS 1.3 records say the same (RFC 8446 section 5.1)
-    CHUNK_BYTES = 2 << 20, // per call
+    CHUNK_BYTES = 8 << 20, // per call
     // A hop over more than one record is only made after this many equal ones, and checked where it lands.
     EQUAL_BEFORE_HOP = 16,
-    HOP_RECORDS_MAX = 64,
-    LOW_WATER_MAX_BYTES = 1 << 20,
+    HOP_RECORDS_MAX = 256,
+    LOW_WATER_SHARE = 8, // of the receive buffer
 };
 
 void dk_drain_begin(struct dk_drain *drain, int fd, int64_t body_bytes, int64_t tls_overhead_bytes)
@@ -37,15 +37,6 @@ static int64_t payload_of(const struct dk_drain *drain, int64_t wire_bytes)
 int64_t dk_drain_payload_bytes(const struct dk_drain *drain)
 {
     return drain->payload_bytes + payload_of(drain, drain->hop_bytes - drain->hop_left_bytes);
-}
-
-// Discards up to `len` bytes; the count, 0 at the end of the connection, −1 with errno.
-static ssize_t discard(int fd, int64_t len)
-{
-    // Never written to and so never in memory: with MSG_TRUNC a TCP socket counts the bytes and drops them.
-    static char unwritten[CHUNK_BYTES];
-
-    return recv(fd, unwritten, (size_t)(len < CHUNK_BYTES ? len : CHUNK_BYTES), MSG_TRUNC | MSG_DONTWAIT);
 }
 
 static enum dk_drain_state state_of_error(void)
@@ -104,6 +95,9 @@ static void finish_hop(struct dk_drain *drain)
 
 enum dk_drain_state dk_drain_read(struct dk_drain *drain)
 {
+    // Never written to and so never in memory: with MSG_TRUNC a TCP socket counts the bytes and drops them.
+    static char unwritten[CHUNK_BYTES];
+
     for (;;) {
         if (drain->hop_left_bytes == 0) {
             if (drain->hop_bytes > 0)
@@ -120,32 +114,34 @@ enum dk_drain_state dk_drain_read(struct dk_drain *drain)
             }
         }
 
-        ssize_t got = discard(drain->fd, drain->hop_left_bytes);
+        int64_t asked = drain->hop_left_bytes < CHUNK_BYTES ? drain->hop_left_bytes : CHUNK_BYTES;
+        ssize_t got = recv(drain->fd, unwritten, (size_t)asked, MSG_TRUNC | MSG_DONTWAIT);
 
         if (got < 0)
             return state_of_error();
         if (got == 0)
             return DK_DRAIN_CLOSED;
         drain->hop_left_bytes -= got;
+        // Less than was asked for is all there was; an end or an error will wake the loop again.
+        if (got < asked)
+            return DK_DRAIN_WAITING;
     }
 }
 
-void dk_drain_set_low_water(struct dk_drain *drain, int64_t rate_bps)
+void dk_drain_set_low_water(struct dk_drain *drain)
 {
     int buffer_bytes = 0;
     socklen_t len = sizeof buffer_bytes;
-    int64_t bytes = rate_bps / 8 / 50;
+    int64_t left_bytes = drain->body_left_bytes - payload_of(drain, drain->hop_bytes - drain->hop_left_bytes);
 
     if (getsockopt(drain->fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, &len) != 0)
         return;
-    bytes = bytes < buffer_bytes / 8 ? bytes : buffer_bytes / 8;
-    bytes = bytes < LOW_WATER_MAX_BYTES ? bytes : LOW_WATER_MAX_BYTES;
+
+    int low_water_bytes = buffer_bytes / LOW_WATER_SHARE;
+
     // A rest shorter than the low-water mark would never wake anybody.
-    bytes = bytes < drain->body_left_bytes / 2 ? bytes : 1;
-    bytes = bytes > 1 ? bytes : 1;
-
-    int low_water_bytes = (int)bytes;
-
+    if (low_water_bytes < 1 || low_water_bytes > left_bytes / 2)
+        low_water_bytes = 1;
     // Small corrections are not worth a system call.
     if (low_water_bytes > drain->low_water_bytes / 4 * 3 && low_water_bytes < drain->low_water_bytes / 4 * 5)
         return;

@@ -38,6 +38,6 @@ enum dk_drain_state dk_drain_read(struct dk_drain *drain);
 // Payload counted so far, the part of unfinished TLS records included in proportion.
 int64_t dk_drain_payload_bytes(const struct dk_drain *drain);
 
-// Asks to be woken no more often than a stream of `rate_bps` needs: for about 20 ms of it, at most an eighth of the
-// receive buffer, so that the window never suffers.
-void dk_drain_set_low_water(struct dk_drain *drain, int64_t rate_bps);
+// Asks to be woken only when an eighth of the receive buffer is full: the window never suffers, and as the kernel lets
+// the buffer grow, the mark has to be set again. What arrives below the mark waits for dk_drain_read().
+void dk_drain_set_low_water(struct dk_drain *drain);

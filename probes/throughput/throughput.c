@@ -31,8 +31,6 @@ enum {
     PAYLOAD_STEP_BYTES = 4099, // prime: streams and rounds of the payload do not line up
 };
 static const int64_t sample_interval_ns = 50 * DK_NS_PER_MS;
-// Setting a low-water mark earlier would hold the receive window down (docs/methodology.md).
-static const int64_t low_water_after_ns = 200 * DK_NS_PER_MS;
 static const int64_t grace_ns = 2 * DK_NS_PER_S;
 
 enum phase { PHASE_WARM_UP, PHASE_TIMED, PHASE_DONE };
@@ -280,6 +278,7 @@ static void pump(struct stream *stream)
 {
     switch (dk_drain_read(&stream->drain)) {
     case DK_DRAIN_WAITING:
+        dk_drain_set_low_water(&stream->drain);
         break;
     case DK_DRAIN_LOST:
         stream->run->drain_lost = true;
@@ -471,8 +470,6 @@ static void look(void *argument, struct dk_mono now)
             (stream->answered && !dk_transfer_is_unacknowledged(&stream->transfer)))
             request_again(stream);
         total_bytes += bytes[s];
-        if (stream->draining && dk_mono_diff_ns(now, run->sampler.start) > low_water_after_ns)
-            dk_drain_set_low_water(&stream->drain, recent_rate_bps(&run->sampler, s));
     }
     dk_sampler_look(&run->sampler, now, bytes);
     if (run->sampler.count == run->sampler.count_max) {

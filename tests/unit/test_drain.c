@@ -176,7 +176,7 @@ static void low_water_stays_in_its_bounds(void)
 
     connect_pair(&sender, &receiver);
     dk_drain_begin(&drain, receiver, INT64_C(1) << 30, 0);
-    dk_drain_set_low_water(&drain, INT64_C(100000000000));
+    dk_drain_set_low_water(&drain);
 
     int buffer = 0, mark = 0;
     socklen_t len = sizeof buffer;
@@ -184,10 +184,10 @@ static void low_water_stays_in_its_bounds(void)
     CU_ASSERT_EQUAL(getsockopt(receiver, SOL_SOCKET, SO_RCVBUF, &buffer, &len), 0);
     CU_ASSERT_EQUAL(getsockopt(receiver, SOL_SOCKET, SO_RCVLOWAT, &mark, &len), 0);
     CU_ASSERT_EQUAL(mark, drain.low_water_bytes);
-    CU_ASSERT_TRUE(mark > 1 && mark <= 1 << 20);
+    CU_ASSERT_TRUE(mark > 1 && mark <= buffer / 8);
     // The rest of a body that is shorter than the mark must still wake the loop.
     drain.body_left_bytes = 1000;
-    dk_drain_set_low_water(&drain, INT64_C(100000000000));
+    dk_drain_set_low_water(&drain);
     CU_ASSERT_EQUAL(getsockopt(receiver, SOL_SOCKET, SO_RCVLOWAT, &mark, &len), 0);
     CU_ASSERT_EQUAL(mark, 1);
     close(sender);
