@@ -289,7 +289,7 @@ static const struct rule_key rule_keys[] = {
     {"family", "qcvn, target", set_family, false},
     {"basis", "1 to 511 bytes of text", set_basis, false},
     {"confirmed", "yes, no", set_confirmed, true},
-    {"note", "1 to 255 bytes of text", set_note, true},
+    {"note", "1 to 511 bytes of text", set_note, true},
     {"technology", "4g, 5g, fixed", set_technology, false},
     {"environment", "any, indoor, outdoor, moving", set_environment, true},
     {"subscriber", "any, household, organisation", set_subscriber, true},

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DK_RULES_MAX = 64, DK_BASIS_SIZE = 512, DK_RULE_ID_SIZE = 64, DK_RULE_NOTE_SIZE = 256 };
+enum { DK_RULES_MAX = 64, DK_BASIS_SIZE = 512, DK_RULE_ID_SIZE = 64, DK_RULE_NOTE_SIZE = 512 };
 
 // The figure of one run that a rule is about, as a path in the record. Its end says what it is counted in: _bps a rate,
 // _ns a time, "status" whether it succeeded (thresholds are shares in ppm).
