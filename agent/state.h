@@ -5,3 +5,4 @@
 
 #define DK_KEY_FILE           "device.pem"    // the device's private key
 #define DK_COLLECTOR_KEY_FILE "collector.jwk" // the collector's public key, learnt at enrolment
+#define DK_KEYS_FOLDER        "keys"          // public keys of before, each as THUMBPRINT.jwk

@@ -89,7 +89,8 @@
 #define DK_KIND_LIST(X)                                                                                      \
     X(MEASUREMENT, "measurement")                                                                            \
     X(SKIPPED, "skipped")                                                                                    \
-    X(FAILED, "failed")
+    X(FAILED, "failed")                                                                                      \
+    X(ROTATION, "rotation") /* no run: the device changed its key */
 
 #define DK_FAMILY_OF_RULE_LIST(X)                                                                            \
     X(QCVN, "qcvn")                                                                                          \

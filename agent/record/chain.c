@@ -2,8 +2,6 @@
 #include "agent/record/chain.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,24 +30,61 @@ static int by_seq(const void *a, const void *b)
     return x->seq != y->seq ? (x->seq < y->seq ? -1 : 1) : compare_positions(x, y);
 }
 
-static __attribute__((format(printf, 2, 3))) void tell(const struct check *check, const char *format, ...)
-{
-    char words[256];
-    va_list arguments;
+#define N_(text) text
 
-    va_start(arguments, format);
-    vsnprintf(words, sizeof words, format, arguments);
-    va_end(arguments);
-    check->span->problems++;
-    check->listener->problem(check->listener->argument, check->span->device_id, words);
+const char *dk_chain_code(enum dk_chain_problem_kind kind)
+{
+    static const char *const codes[] = {
+#define X(name, code, words) code,
+        DK_CHAIN_PROBLEM_LIST(X)
+#undef X
+    };
+
+    return codes[kind];
+}
+
+const char *dk_chain_words(enum dk_chain_problem_kind kind)
+{
+    static const char *const all[] = {
+#define X(name, code, words) words,
+        DK_CHAIN_PROBLEM_LIST(X)
+#undef X
+    };
+
+    return all[kind];
+}
+
+enum dk_err dk_chain_tell(const struct dk_chain_problem *problem, const char *words, struct dk_buf *out)
+{
+    enum dk_err err = DK_OK;
+
+    while (*words != '\0' && err == DK_OK) {
+        bool first = strncmp(words, "{1}", 3) == 0, second = strncmp(words, "{2}", 3) == 0;
+        size_t len = first || second ? 3 : strcspn(words + 1, "{") + 1;
+
+        err = first || second ? dk_buf_printf(out, "%" PRId64, first ? problem->first : problem->second)
+                              : dk_buf_append(out, words, len);
+        words += len;
+    }
+    return err;
+}
+
+static void tell(const struct check *check, enum dk_chain_problem_kind kind, int64_t first, int64_t second)
+{
+    const struct dk_chain_problem problem = {kind, first, second};
+
+    if (kind == DK_CHAIN_CLOCK)
+        check->span->doubts++;
+    else
+        check->span->problems++;
+    check->listener->problem(check->listener->argument, check->span->device_id, &problem);
 }
 
 static void check_order(const struct check *check, const struct dk_chain_link *links, size_t count)
 {
     for (size_t i = 1; i < count; i++)
         if (links[i].seq < links[i - 1].seq)
-            tell(check, "record %" PRId64 " was given after record %" PRId64 ": they are not in order",
-                 links[i].seq, links[i - 1].seq);
+            tell(check, DK_CHAIN_ORDER, links[i].seq, links[i - 1].seq);
 }
 
 // True when one of the `count` links, which share a seq, is the one that `prev` names.
@@ -69,19 +104,19 @@ static void check_seq(const struct check *check, const struct dk_chain_link *lin
     int64_t missing = before_count > 0 ? seq - before[0].seq - 1 : 0;
 
     if (missing == 1)
-        tell(check, "record %" PRId64 " is missing", seq - 1);
+        tell(check, DK_CHAIN_MISSING, seq - 1, 0);
     else if (missing > 1)
-        tell(check, "records %" PRId64 " to %" PRId64 " are missing", seq - missing, seq - 1);
+        tell(check, DK_CHAIN_MISSING_SEVERAL, seq - missing, seq - 1);
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && strcmp(links[i].sha256, links[0].sha256) == 0)
-            tell(check, "record %" PRId64 " was given twice", seq);
+            tell(check, DK_CHAIN_TWICE, seq, 0);
         else if (i > 0)
-            tell(check, "the chain forks: there are different records %" PRId64, seq);
+            tell(check, DK_CHAIN_FORK, seq, 0);
         if (before_count > 0 && missing == 0 && !holds(before, before_count, links[i].prev))
-            tell(check,
-                 "record %" PRId64 " does not follow the record %" PRId64 " given: its prev names another",
-                 seq, seq - 1);
+            tell(check, DK_CHAIN_PREV, seq, seq - 1);
     }
+    if (before_count > 0 && links[0].start.ns < before[0].start.ns)
+        tell(check, DK_CHAIN_CLOCK, seq, before[0].seq);
 }
 
 static void check_device(struct dk_chain_link *links, size_t count, const struct dk_chain_listener *listener)

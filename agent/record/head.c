@@ -98,7 +98,7 @@ enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_h
     if (err != DK_OK)
         return err;
     if (!get_text(root, "kind", kind, sizeof kind) || !dk_kind_parse(kind, &head.kind))
-        return fail_member(fault, "kind", "measurement, skipped or failed");
+        return fail_member(fault, "kind", "measurement, skipped, failed or rotation");
     if (!get_text(json_object_get(root, "device"), "id", head.device_id, sizeof head.device_id) ||
         !is_hash(head.device_id))
         return fail_member(fault, "device.id", "a key thumbprint (43 characters of base64url)");

@@ -31,23 +31,6 @@ enum dk_err dk_key_write_private(const struct dk_key *key, const char *directory
 enum dk_err dk_key_read_public(const char *name, const char *text, size_t len, struct dk_key **out,
                                struct dk_fault *fault);
 
-enum { DK_KEYS_MAX = 1024 };
-
-// Public keys that were read together. Owned by whoever declared it; free with dk_keys_free.
-struct dk_keys {
-    struct dk_key **keys;
-    size_t count;
-};
-
-// As dk_key_read_public, and also a JWK set {"keys":[…]} (RFC 7517 section 5; its keys of other kinds are passed
-// over) of at most DK_KEYS_MAX keys. *out is set only on success and holds at least one key. Errors: DATA, MEMORY.
-enum dk_err dk_keys_read_public(const char *name, const char *text, size_t len, struct dk_keys *out,
-                                struct dk_fault *fault);
-// The key called `id`, borrowed; NULL when there is none.
-const struct dk_key *dk_keys_find(const struct dk_keys *keys, const char *id);
-void dk_keys_free(struct dk_keys *keys);
-#define dk_auto_keys __attribute__((cleanup(dk_keys_free)))
-
 // Appends the public key as a JWK: {"crv":"P-256","kty":"EC","x":…,"y":…}, the form the thumbprint is made of.
 enum dk_err dk_key_public_jwk(const struct dk_key *key, struct dk_buf *out);
 

@@ -123,7 +123,7 @@ static void put_chain(struct builder *b, json_t *root, const struct dk_record_fa
     else
         put_text(b, root, "prev", facts->prev);
     put_text(b, root, "kind", dk_kind_text(facts->kind));
-    if (facts->kind != DK_KIND_MEASUREMENT)
+    if (facts->kind == DK_KIND_SKIPPED || facts->kind == DK_KIND_FAILED)
         put_reason(b, root, "reason", facts->reason[0] != '\0' ? facts->reason : "no reason was given");
 }
 
@@ -540,26 +540,12 @@ static void put_verdict(struct builder *b, json_t *root, const struct dk_verdict
     }
 }
 
-struct dump {
-    struct dk_buf *out;
-    enum dk_err err; // the first error stands, whatever jansson makes of it
-};
-
-static int dump_part(const char *part, size_t len, void *argument)
+static void put_rotation(struct builder *b, json_t *root, const struct dk_record_facts *facts)
 {
-    struct dump *dump = argument;
+    json_t *rotation = put_object(b, root, "rotation");
 
-    if (dump->err == DK_OK)
-        dump->err = dk_buf_append(dump->out, part, len);
-    return dump->err == DK_OK ? 0 : -1;
-}
-
-enum dk_err dk_json_dump(const json_t *root, struct dk_buf *out)
-{
-    struct dump dump = {.out = out};
-    int result = json_dump_callback(root, dump_part, &dump, JSON_COMPACT);
-
-    return dump.err != DK_OK || result == 0 ? dump.err : DK_ERR_MEMORY;
+    put(b, rotation, "key", json_loads(facts->new_jwk, JSON_REJECT_DUPLICATES, NULL));
+    put_text(b, rotation, "proof", facts->new_proof);
 }
 
 enum dk_err dk_record_build(const struct dk_record_facts *facts, struct dk_buf *out, struct dk_fault *fault)
@@ -571,10 +557,14 @@ enum dk_err dk_record_build(const struct dk_record_facts *facts, struct dk_buf *
         return dk_fail(fault, DK_ERR_MEMORY, "record", NULL, "out of memory");
     put_chain(&b, root, facts);
     put_device_and_time(&b, root, facts);
-    put_site(&b, root, facts);
-    put_link(&b, root, facts);
-    put_server(&b, root, facts);
-    put_figures(&b, root, facts);
+    if (facts->kind == DK_KIND_ROTATION) {
+        put_rotation(&b, root, facts);
+    } else {
+        put_site(&b, root, facts);
+        put_link(&b, root, facts);
+        put_server(&b, root, facts);
+        put_figures(&b, root, facts);
+    }
     if (facts->validity != NULL)
         put_validity(&b, root, facts->validity);
     if (facts->verdict != NULL)

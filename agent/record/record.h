@@ -39,6 +39,8 @@ struct dk_record_facts {
     const struct dk_measurement *measurement;
     const struct dk_validity *validity; // NULL when nothing was measured
     const struct dk_verdict *verdict; // NULL when nothing was judged
+    // Of a rotation, which has nothing after the context: the new public key (JWK), and its word (rotation.h).
+    const char *new_jwk, *new_proof;
 };
 
 // Appends the record as compact JSON. What is not known is left out; a figure that is missing has a status and a

@@ -14,6 +14,7 @@
 #define DK_TYP_RECORD  "dokiem-record"
 #define DK_TYP_RECEIPT "dokiem-receipt"
 #define DK_TYP_ENROL   "dokiem-enrol"
+#define DK_TYP_ROTATION "dokiem-rotation"
 
 enum { DK_JWS_MAX_BYTES = 2 << 20 };
 

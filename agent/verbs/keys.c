@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/verbs/keys.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,68 +10,135 @@
 
 #include "agent/base/file.h"
 #include "agent/record/seal.h"
+#include "agent/record/verifier.h"
 #include "agent/state.h"
 
-enum { KEY_FILE_MAX_BYTES = 1 << 20 };
+enum { KEY_FILE_MAX_BYTES = 16 << 20 };
 
-static enum dk_err check_signature(const struct dk_keys *keys, const char *jws, size_t len, struct dk_buf *payload,
-                                   struct dk_fault *fault)
+static int is_key(const struct dirent *entry)
 {
-    const struct dk_key *key = keys->keys[0];
-    char id[DK_SHA256_TEXT_SIZE];
+    static const char *const ends[] = {".jwk", ".jwks", ".json", ".pem"};
+    const char *dot = strrchr(entry->d_name, '.');
 
-    if (keys->count > 1) {
-        enum dk_err err = dk_jws_key_id(jws, len, DK_TYP_RECORD, id, fault);
+    for (size_t i = 0; dot != NULL && entry->d_name[0] != '.' && i < sizeof ends / sizeof ends[0]; i++)
+        if (strcmp(dot, ends[i]) == 0)
+            return 1;
+    return 0;
+}
 
-        if (err != DK_OK)
-            return err;
-        key = dk_keys_find(keys, id);
-        if (key == NULL)
-            return dk_fail(fault, DK_ERR_DATA, NULL, NULL,
-                           "signed by another key: kid \"%s\" is not in the set given", id);
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static enum dk_err read_file(const char *path, enum dk_role role, struct dk_keys *ring, struct dk_fault *fault)
+{
+    dk_auto_buf struct dk_buf text = dk_buf_make(KEY_FILE_MAX_BYTES);
+    size_t before = ring->count;
+    enum dk_err err = dk_file_read(path, &text, fault);
+
+    if (err == DK_OK)
+        err = dk_keys_read_public(path, dk_buf_text(&text), text.len, ring, fault);
+    for (size_t i = before; i < ring->count; i++)
+        if (ring->keys[i].role == DK_ROLE_ANY)
+            ring->keys[i].role = role;
+    return err;
+}
+
+static enum dk_err read_folder(const char *path, struct dirent **entries, int count, enum dk_role role,
+                               struct dk_keys *ring, struct dk_fault *fault)
+{
+    enum dk_err err = DK_OK;
+
+    for (int i = 0; i < count && err == DK_OK; i++) {
+        char name[PATH_MAX];
+
+        if (snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name) >= (int)sizeof name)
+            return dk_fail(fault, DK_ERR_IO, path, NULL, "the path is too long");
+        err = read_file(name, role, ring, fault);
     }
-    return dk_open(key, DK_TYP_RECORD, jws, len, payload, fault);
+    return err;
+}
+
+enum dk_err dk_ring_read_path(const char *path, enum dk_role role, struct dk_keys *ring, struct dk_fault *fault)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(path, &entries, is_key, by_bytes);
+
+    if (count < 0)
+        return read_file(path, role, ring, fault); // which says what is wrong
+
+    enum dk_err err = count > 0 ? read_folder(path, entries, count, role, ring, fault)
+                                : dk_fail(fault, DK_ERR_NO_INPUT, path, "put the public keys there",
+                                          "holds no keys (*.jwk, *.jwks, *.json, *.pem)");
+
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+    return err;
+}
+
+static enum dk_err add_own(const char *state_dir, const char *key_name, struct dk_keys *ring, struct dk_fault *fault)
+{
+    char path[PATH_MAX + sizeof DK_KEY_FILE + 1];
+    dk_auto(key) struct dk_key *key = NULL;
+    dk_auto_buf struct dk_buf jwk = dk_buf_make(1024);
+
+    snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEY_FILE);
+
+    enum dk_err err = dk_key_read_private(key_name[0] != '\0' ? key_name : path, &key, fault);
+
+    if (err == DK_OK)
+        err = dk_key_public_jwk(key, &jwk);
+    if (err != DK_OK)
+        return dk_fail(fault, err, path, NULL, "%s", dk_err_text(err));
+    return dk_keys_read_public(path, dk_buf_text(&jwk), jwk.len, ring, fault);
+}
+
+enum dk_err dk_ring_read_state(const char *state_dir, const char *key_name, struct dk_keys *ring,
+                               struct dk_fault *fault)
+{
+    char path[PATH_MAX + sizeof DK_COLLECTOR_KEY_FILE + 1];
+    struct dk_fault own = {0};
+
+    snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEYS_FOLDER);
+
+    enum dk_err err = dk_ring_read_path(path, DK_ROLE_ANY, ring, &own);
+
+    if (err != DK_OK && err != DK_ERR_NO_INPUT)
+        return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+    own = (struct dk_fault){0};
+    err = add_own(state_dir, key_name, ring, fault);
+    if (err != DK_OK)
+        return err;
+    snprintf(path, sizeof path, "%s/%s", state_dir, DK_COLLECTOR_KEY_FILE);
+    err = dk_ring_read_path(path, DK_ROLE_COLLECTOR, ring, &own);
+    return err == DK_OK || err == DK_ERR_NO_INPUT ? DK_OK
+                                                  : dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+}
+
+enum dk_err dk_verb_keys(const char *path, const char *state_dir, struct dk_keys *out, struct dk_fault *fault)
+{
+    return path != NULL ? dk_ring_read_path(path, DK_ROLE_ANY, out, fault)
+                        : dk_ring_read_state(state_dir, "", out, fault);
 }
 
 enum dk_err dk_record_check(const struct dk_keys *keys, const char *jws, size_t len, struct dk_record_head *head,
                             struct dk_buf *payload, struct dk_fault *fault)
 {
     char id[DK_SHA256_TEXT_SIZE];
-    enum dk_err err = check_signature(keys, jws, len, payload, fault);
-
-    if (err == DK_OK)
-        err = dk_record_read_head(dk_buf_text(payload), payload->len, head, fault);
-    if (err == DK_OK)
-        err = dk_jws_key_id(jws, len, DK_TYP_RECORD, id, fault);
-    if (err == DK_OK && strcmp(id, head->device_id) != 0)
-        return dk_fail(fault, DK_ERR_DATA, "device.id", NULL, "names device %s, but the key of %s signed",
-                       head->device_id, id);
-    return err;
-}
-
-enum dk_err dk_verb_keys(const char *file, const char *state_dir, struct dk_keys *out, struct dk_fault *fault)
-{
-    char path[PATH_MAX + sizeof DK_KEY_FILE + 1];
-
-    if (file != NULL) {
-        dk_auto_buf struct dk_buf text = dk_buf_make(KEY_FILE_MAX_BYTES);
-        enum dk_err err = dk_file_read(file, &text, fault);
-
-        return err != DK_OK ? err : dk_keys_read_public(file, dk_buf_text(&text), text.len, out, fault);
-    }
-
-    dk_auto_keys struct dk_keys keys = {.keys = calloc(1, sizeof(struct dk_key *))};
-
-    if (keys.keys == NULL)
-        return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
-    snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEY_FILE);
-
-    enum dk_err err = dk_key_read_private(path, &keys.keys[0], fault);
+    enum dk_proof proof;
+    enum dk_err err = dk_jws_key_id(jws, len, DK_TYP_RECORD, id, fault);
 
     if (err != DK_OK)
         return err;
-    keys.count = 1;
-    *out = keys;
-    keys = (struct dk_keys){0};
-    return DK_OK;
+
+    const struct dk_ring_key *key = dk_ring_find(keys, id);
+
+    if (key == NULL)
+        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "signed by another key: kid \"%s\" is not at hand", id);
+    err = dk_open(key->key, DK_TYP_RECORD, jws, len, payload, fault);
+    if (err == DK_OK)
+        err = dk_record_read_head(dk_buf_text(payload), payload->len, head, fault);
+    return err == DK_OK ? dk_proof_of_key(key, head, &proof, fault) : err;
 }

@@ -1,20 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The keys that records are checked with, and the check of one record.
+// Rings of public keys: from files that a person names, and from the state folder.
 #pragma once
 
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
-#include "agent/record/key.h"
 #include "agent/record/record.h"
+#include "agent/record/ring.h"
 
-#include <stddef.h>
+// Adds the keys of `path`: a file (JWK, JWK set, PEM), or a folder, of which every *.jwk, *.jwks, *.json and *.pem is
+// read. `role` is given to those that name none; DK_ROLE_ANY gives none.
+// Errors: NO_INPUT, PERMISSION, DATA, IO, MEMORY.
+enum dk_err dk_ring_read_path(const char *path, enum dk_role role, struct dk_keys *ring, struct dk_fault *fault);
 
-// The keys of --key FILE, else (`file` is NULL) the state's own. *out is set only on success.
-// Errors: as dk_keys_read_public and dk_key_read_private.
-enum dk_err dk_verb_keys(const char *file, const char *state_dir, struct dk_keys *out, struct dk_fault *fault);
+// Adds the public keys of the device itself, `key_name` ("" for STATE/device.pem, else a pkcs11: URI) and those that it
+// had before, and the keys of the collectors that it was enrolled at.
+// Errors: NO_INPUT (no key), PERMISSION, DATA, IO, MEMORY.
+enum dk_err dk_ring_read_state(const char *state_dir, const char *key_name, struct dk_keys *ring,
+                               struct dk_fault *fault);
 
-// Checks one sealed record against `keys`: its signature, its head, and that the key that signed is that of the device
-// it names. Appends the payload (buffer of DK_JWS_MAX_BYTES) once the signature holds. Errors: DATA, MEMORY.
+// The keys of --key PATH, else (`path` is NULL) those of the state folder. Errors: as above.
+enum dk_err dk_verb_keys(const char *path, const char *state_dir, struct dk_keys *out, struct dk_fault *fault);
+
+// Checks one sealed record against `keys`: its signature, its head, and that the key that signed may sign it. A change
+// of key is not followed: the new key must be among them. Appends the payload (buffer of DK_JWS_MAX_BYTES) once the
+// signature holds. Errors: DATA, MEMORY.
 enum dk_err dk_record_check(const struct dk_keys *keys, const char *jws, size_t len, struct dk_record_head *head,
                             struct dk_buf *payload, struct dk_fault *fault);

@@ -96,10 +96,14 @@ static bool ends_with(const char *text, const char *end)
     return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
+static int is_line(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && ends_with(entry->d_name, ".jws");
+}
+
 static int is_record(const struct dirent *entry)
 {
-    return entry->d_name[0] != '.' && ends_with(entry->d_name, ".jws") &&
-           !ends_with(entry->d_name, ".receipt.jws");
+    return is_line(entry) && !ends_with(entry->d_name, ".receipt.jws");
 }
 
 static int by_bytes(const struct dirent **a, const struct dirent **b)
@@ -107,11 +111,11 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static enum dk_err read_folder(const char *path, size_t max_len, dk_line_callback *callback, void *argument,
-                               struct dk_fault *fault)
+static enum dk_err read_folder(const char *path, enum dk_lines_of of, size_t max_len, dk_line_callback *callback,
+                               void *argument, struct dk_fault *fault)
 {
     struct dirent **entries = NULL;
-    int count = scandir(path, &entries, is_record, by_bytes);
+    int count = scandir(path, &entries, of == DK_LINES_RECORDS ? is_record : is_line, by_bytes);
     enum dk_err err = DK_OK;
 
     if (count < 0)
@@ -143,12 +147,12 @@ static bool is_folder(const char *path)
     return true;
 }
 
-enum dk_err dk_lines_read(const char *path, size_t max_len, dk_line_callback *callback, void *argument,
-                          struct dk_fault *fault)
+enum dk_err dk_lines_read(const char *path, enum dk_lines_of of, size_t max_len, dk_line_callback *callback,
+                          void *argument, struct dk_fault *fault)
 {
     if (strcmp(path, "-") == 0)
         return read_stream(stdin, "-", max_len, callback, argument, fault);
     if (is_folder(path))
-        return read_folder(path, max_len, callback, argument, fault);
+        return read_folder(path, of, max_len, callback, argument, fault);
     return read_file(path, max_len, callback, argument, fault);
 }

@@ -1,183 +1,73 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Checks records offline: each signature over its exact bytes, then the head, then the chain of all that were
-// given.
-#include <inttypes.h>
+// Checks records offline: each signature over its exact bytes, the form, the key and its validity, the receipts, then
+// the chain of all that were given.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/record/chain.h"
-#include "agent/record/key.h"
 #include "agent/record/seal.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/keys.h"
 #include "agent/verbs/lines.h"
-#include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
 #include "agent/verbs/verbs.h"
+#include "agent/verbs/verify.h"
 
-struct verification {
-    const struct dk_keys *keys;
-    json_t *records, *chains;    // NULL when text is wanted; owned
-    json_t *problems;            // of the device at hand; owned
-    struct dk_chain_link *links; // of the good records; owned
-    size_t good, bad, broken, capacity;
-    size_t devices;
-    int64_t first, last; // of the device told last
-    enum dk_err err;     // MEMORY, once it happened
+struct reading {
+    struct dk_verifier verifier;
+    char **names; // of the files, clean; owned
+    size_t name_count, name_capacity;
+    struct dk_fault *fault;
 };
 
-static enum dk_err add_link(struct verification *v, const char *jws, size_t len,
-                            const struct dk_record_head *head)
+// The name of a file, clean, kept as long as its lines.
+static const char *keep_name(struct reading *r, const char *file)
 {
-    if (v->good == v->capacity) {
-        size_t capacity = v->capacity == 0 ? 64 : v->capacity * 2;
-        struct dk_chain_link *links = reallocarray(v->links, capacity, sizeof *links);
+    dk_auto_buf struct dk_buf clean = dk_buf_make(strlen(file));
 
-        if (links == NULL)
-            return DK_ERR_MEMORY;
-        v->links = links;
-        v->capacity = capacity;
+    if (dk_text_clean(file, strlen(file), false, &clean) != DK_OK)
+        return NULL;
+    if (r->name_count > 0 && strcmp(r->names[r->name_count - 1], dk_buf_text(&clean)) == 0)
+        return r->names[r->name_count - 1];
+    if (r->name_count == r->name_capacity) {
+        size_t capacity = r->name_capacity == 0 ? 64 : r->name_capacity * 2;
+        char **names = reallocarray(r->names, capacity, sizeof *names);
+
+        if (names == NULL)
+            return NULL;
+        r->names = names;
+        r->name_capacity = capacity;
     }
-
-    struct dk_chain_link *link = &v->links[v->good];
-
-    *link = (struct dk_chain_link){.seq = head->seq, .position = v->good};
-    memcpy(link->device_id, head->device_id, sizeof link->device_id);
-    memcpy(link->prev, head->prev, sizeof link->prev);
-
-    enum dk_err err = dk_sha256_text(jws, len, link->sha256);
-
-    if (err == DK_OK)
-        v->good++;
-    return err;
+    r->names[r->name_count] = strdup(dk_buf_text(&clean));
+    return r->names[r->name_count] != NULL ? r->names[r->name_count++] : NULL;
 }
 
-static void tell_good(struct verification *v, const char *file, int64_t line,
-                      const struct dk_record_head *head)
+static enum dk_err take_line(void *argument, const char *file, int64_t line, const char *text, size_t len)
 {
-    char start[DK_RFC3339_SIZE];
+    static const char end[] = ".receipt.jws";
+    struct reading *r = argument;
+    const char *name = keep_name(r, file);
+    size_t name_len = strlen(file);
+    bool is_receipt = name_len >= sizeof end - 1 && strcmp(file + name_len - (sizeof end - 1), end) == 0;
 
-    if (v->records != NULL) {
-        if (json_array_append_new(v->records,
-                                  json_pack("{s:s, s:I, s:I, s:s, s:s}", "file", file, "line",
-                                            (json_int_t)(line > 0 ? line : 1), "seq", (json_int_t)head->seq,
-                                            "id", head->id, "status", "ok")) != 0)
-            v->err = DK_ERR_MEMORY;
-        return;
-    }
-    dk_wall_rfc3339(head->start, start);
-    printf("OK   %s", file);
-    if (line > 0)
-        printf(":%" PRId64, line);
-    printf(" seq %" PRId64 " %s %s %s\n", head->seq, start, dk_kind_text(head->kind), head->id);
-}
-
-static void tell_bad(struct verification *v, const char *file, int64_t line, const struct dk_fault *why)
-{
-    char reason[DK_FAULT_WHERE_SIZE + DK_FAULT_WHAT_SIZE + 3];
-
-    v->bad++;
-    snprintf(reason, sizeof reason, "%s%s%s", why->where, why->where[0] != '\0' ? ": " : "", why->what);
-    if (v->records != NULL) {
-        if (json_array_append_new(v->records, json_pack("{s:s, s:I, s:s, s:s}", "file", file, "line",
-                                                        (json_int_t)(line > 0 ? line : 1), "status", "bad",
-                                                        "reason", reason)) != 0)
-            v->err = DK_ERR_MEMORY;
-        return;
-    }
-    printf("BAD  %s", file);
-    if (line > 0)
-        printf(":%" PRId64, line);
-    printf(": %s\n", reason);
-}
-
-static enum dk_err check_line(void *argument, const char *file, int64_t line, const char *text, size_t len)
-{
-    struct verification *v = argument;
-    struct dk_record_head head;
-    struct dk_fault why = {0};
-    dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
-    dk_auto_buf struct dk_buf name = dk_buf_make(strlen(file));
-
-    if (dk_text_clean(file, strlen(file), false, &name) != DK_OK)
+    if (name == NULL)
         return DK_ERR_MEMORY;
-    file = dk_buf_text(&name);
-
-    enum dk_err err = dk_record_check(v->keys, text, len, &head, &payload, &why);
-
-    if (err == DK_OK)
-        err = add_link(v, text, len, &head);
-    if (err == DK_OK)
-        tell_good(v, file, line, &head);
-    else if (err == DK_ERR_DATA)
-        tell_bad(v, file, line, &why);
-    else
-        return err;
-    return v->err;
-}
-
-static void tell_problem(void *argument, const char *device_id, const char *words)
-{
-    struct verification *v = argument;
-
-    if (v->records == NULL)
-        printf("BAD  chain of %s: %s\n", device_id, words);
-    else if (json_array_append_new(v->problems, json_string(words)) != 0)
-        v->err = DK_ERR_MEMORY;
-}
-
-static void tell_span(void *argument, const struct dk_chain_span *span)
-{
-    struct verification *v = argument;
-
-    v->devices++;
-    v->first = span->first;
-    v->last = span->last;
-    v->broken += span->problems > 0;
-    if (v->records == NULL)
-        return;
-    if (json_array_append_new(
-            v->chains, json_pack("{s:s, s:I, s:I, s:s, s:O}", "device", span->device_id, "first",
-                                 (json_int_t)span->first, "last", (json_int_t)span->last, "state",
-                                 span->problems > 0 ? "broken" : "whole", "problems", v->problems)) != 0)
-        v->err = DK_ERR_MEMORY;
-    json_decref(v->problems);
-    v->problems = json_array();
-}
-
-static void print_summary(const struct verification *v)
-{
-    printf("%zu %s verified", v->good, v->good == 1 ? "record" : "records");
-    if (v->bad > 0)
-        printf(", %zu bad", v->bad);
-    if (v->broken > 0)
-        printf(", the chain is broken%s\n", v->devices > 1 ? " for some devices" : "");
-    else if (v->devices > 1)
-        printf(", the chains of %zu devices are whole\n", v->devices);
-    else if (v->devices == 1)
-        printf(", chain whole from %" PRId64 " to %" PRId64 "\n", v->first, v->last);
-    else
-        printf("\n");
-}
-
-static enum dk_err print_json(struct verification *v, struct dk_fault *fault)
-{
-    const char *status = v->bad > 0 || v->broken > 0 ? "bad" : "ok";
-
-    return dk_json_print(
-        json_pack("{s:O, s:O, s:s}", "records", v->records, "chain", v->chains, "status", status), fault);
+    return dk_verifier_take(&r->verifier, name, line, text, len, is_receipt, r->fault);
 }
 
 // Reads all operands. One that is missing does not hide what the others hold; the first such fault is kept in
 // `missing`.
-static enum dk_err check_files(struct verification *v, char **files, int count, struct dk_fault *missing,
-                               struct dk_fault *fault)
+static enum dk_err read_all(struct reading *r, char **files, int count, struct dk_fault *missing,
+                            struct dk_fault *fault)
 {
     for (int i = 0; i < count; i++) {
         struct dk_fault own = {0};
-        enum dk_err err = dk_lines_read(files[i], DK_JWS_MAX_BYTES, check_line, v, &own);
+
+        r->fault = &own;
+
+        enum dk_err err =
+            dk_lines_read(files[i], DK_LINES_RECORDS_AND_RECEIPTS, DK_JWS_MAX_BYTES, take_line, r, &own);
 
         if (err == DK_ERR_NO_INPUT)
             (void)!dk_fail(missing, err, own.where, own.todo, "%s", own.what);
@@ -185,33 +75,30 @@ static enum dk_err check_files(struct verification *v, char **files, int count, 
             return dk_fail(fault, err, own.where, own.todo, "%s",
                            own.what[0] != '\0' ? own.what : dk_err_text(err));
     }
-    return DK_OK;
+    return dk_verifier_finish(&r->verifier, fault);
 }
 
-static enum dk_err verify(const struct dk_keys *keys, char **files, int count, bool json,
-                          struct dk_fault *fault)
+static enum dk_err verify(struct dk_keys *ring, char **files, int count, bool json, struct dk_fault *fault)
 {
-    dk_auto(json) json_t *records = json ? json_array() : NULL;
-    dk_auto(json) json_t *chains = json ? json_array() : NULL;
-    struct verification v = {
-        .keys = keys, .records = records, .chains = chains, .problems = json ? json_array() : NULL};
+    dk_auto(form) struct dk_form *form = NULL;
+    struct reading r = {0};
+    struct dk_verify_result result = {0};
     struct dk_fault missing = {0};
-    const struct dk_chain_listener listener = {tell_problem, tell_span, &v};
-    enum dk_err err = check_files(&v, files, count, &missing, fault);
+    enum dk_err err = dk_form_open(&form, fault);
 
-    if (err == DK_OK) {
-        dk_chain_check(v.links, v.good, &listener);
-        err = v.err != DK_OK ? dk_fail(fault, v.err, NULL, NULL, "out of memory") : DK_OK;
-    }
-    if (err == DK_OK && json)
-        err = print_json(&v, fault);
-    else if (err == DK_OK && v.good + v.bad > 0)
-        print_summary(&v);
-    free(v.links);
-    json_decref(v.problems);
-    if (err == DK_OK && v.bad + v.broken > 0)
-        return dk_fail(fault, DK_ERR_DATA, NULL, NULL,
-                       "not everything is as it was signed: see the lines marked BAD");
+    r.verifier.ring = ring;
+    r.verifier.form = form;
+    if (err == DK_OK)
+        err = read_all(&r, files, count, &missing, fault);
+    if (err == DK_OK)
+        err = json ? dk_verify_print_json(&r.verifier, &result, fault)
+                   : dk_verify_print_text(&r.verifier, &result, fault);
+    dk_verifier_free(&r.verifier);
+    for (size_t i = 0; i < r.name_count; i++)
+        free(r.names[i]);
+    free(r.names);
+    if (err == DK_OK && !result.good)
+        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "not everything is as it was signed: see what is marked BAD");
     if (err == DK_OK && missing.err != DK_OK)
         return dk_fail(fault, missing.err, missing.where, missing.todo, "%s", missing.what);
     return err;
@@ -219,16 +106,17 @@ static enum dk_err verify(const struct dk_keys *keys, char **files, int count, b
 
 int dk_verb_verify(int argc, char **argv)
 {
-    const char *format = NULL, *key_file = NULL;
+    const char *format = NULL, *key_file = NULL, *collector_file = NULL;
     const struct dk_own_flag flags[] = {
-        {"key", "FILE", "public key or keys (JWK, JWK set or PEM); default: this device's own", &key_file,
+        {"key", "FILE", "public keys: JWK, JWK set, PEM, or a folder of them; default: this device's own", &key_file,
          NULL},
-        {"format", "text|json", "a line for each record, or one JSON object", &format, NULL},
+        {"collector-key", "FILE", "the key that receipts must be signed by, in the same forms", &collector_file, NULL},
+        {"format", "text|json", "a line for each record and a summary, or one JSON object", &format, NULL},
         {0},
     };
     struct dk_arguments arguments;
     struct dk_fault fault = {0};
-    dk_auto_keys struct dk_keys keys = {0};
+    dk_auto_keys struct dk_keys ring = {0};
     bool json = false;
     enum dk_err err = dk_arguments_read(argc, argv, DK_ARGUMENTS_PLAIN, flags, &arguments, &fault);
 
@@ -240,8 +128,10 @@ int dk_verb_verify(int argc, char **argv)
     if (err == DK_OK)
         err = dk_format_is_json(format, &json, &fault);
     if (err == DK_OK)
-        err = dk_verb_keys(key_file, arguments.settings.state_dir, &keys, &fault);
+        err = dk_verb_keys(key_file, arguments.settings.state_dir, &ring, &fault);
+    if (err == DK_OK && collector_file != NULL)
+        err = dk_ring_read_path(collector_file, DK_ROLE_COLLECTOR, &ring, &fault);
     if (err == DK_OK)
-        err = verify(&keys, arguments.operands, arguments.operand_count, json, &fault);
+        err = verify(&ring, arguments.operands, arguments.operand_count, json, &fault);
     return err == DK_OK ? 0 : dk_verb_fail("verify", &fault);
 }

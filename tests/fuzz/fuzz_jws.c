@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/record/key.h"
+#include "agent/record/ring.h"
 #include "agent/record/seal.h"
 
 static const char jwk[] =
@@ -20,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct dk_key *key; // read once: the fuzzer runs millions of inputs
     dk_auto_buf struct dk_buf text = dk_buf_make(1 << 16), opened = dk_buf_make(1 << 16),
                               payload = dk_buf_make(1 << 16);
-    dk_auto_keys struct dk_keys keys = {0};
+    dk_auto_keys struct dk_keys ring = {0};
     char id[DK_SHA256_TEXT_SIZE];
     struct dk_fault fault = {0};
 
@@ -37,6 +38,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (dk_jws_key_id(jws, size, DK_TYP_RECORD, id, NULL) == DK_OK && strlen(id) != DK_SHA256_TEXT_SIZE - 1)
         abort();
     (void)!dk_jws_payload(jws, size, &payload, NULL);
-    (void)!dk_keys_read_public("fuzz", jws, size, &keys, NULL);
+    (void)!dk_keys_read_public("fuzz", jws, size, &ring, NULL);
     return 0;
 }

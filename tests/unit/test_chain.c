@@ -10,9 +10,11 @@
 
 enum { LINKS_MAX = 64 };
 
-static void note_problem(void *argument, const char *device_id, const char *words)
+static void note_problem(void *argument, const char *device_id, const struct dk_chain_problem *problem)
 {
-    CU_ASSERT_EQUAL(dk_buf_printf(argument, "%s: %s\n", device_id, words), DK_OK);
+    CU_ASSERT_EQUAL(dk_buf_printf(argument, "%s: ", device_id), DK_OK);
+    CU_ASSERT_EQUAL(dk_chain_tell(problem, dk_chain_words(problem->kind), argument), DK_OK);
+    CU_ASSERT_EQUAL(dk_buf_append(argument, "\n", 1), DK_OK);
 }
 
 static void note_span(void *argument, const struct dk_chain_span *span)

@@ -8,6 +8,7 @@
 #include "agent/base/base64url.h"
 #include "agent/base/file.h"
 #include "agent/record/key.h"
+#include "agent/record/ring.h"
 #include "tests/harness/harness.h"
 
 // The key and the signature of RFC 7515 appendix A.3.
@@ -222,14 +223,14 @@ static void bad_public_keys_are_refused(void)
 
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct dk_key *key = NULL;
-        dk_auto_keys struct dk_keys keys = {0};
+        dk_auto_keys struct dk_keys ring = {0};
         struct dk_fault fault = {0};
 
         CU_ASSERT_EQUAL(dk_key_read_public("name", bad[i], strlen(bad[i]), &key, &fault), DK_ERR_DATA);
         CU_ASSERT_PTR_NULL(key);
         CU_ASSERT_STRING_EQUAL(fault.where, "name");
-        CU_ASSERT_EQUAL(dk_keys_read_public("name", bad[i], strlen(bad[i]), &keys, NULL), DK_ERR_DATA);
-        CU_ASSERT_EQUAL(keys.count, 0);
+        CU_ASSERT_EQUAL(dk_keys_read_public("name", bad[i], strlen(bad[i]), &ring, NULL), DK_ERR_DATA);
+        CU_ASSERT_EQUAL(ring.count, 0);
     }
 }
 
@@ -241,7 +242,7 @@ static void public_pem_and_sets_are_read(void)
     BIO *bio = BIO_new(BIO_s_mem());
     char *text = NULL;
     dk_auto(key) struct dk_key *key = NULL;
-    dk_auto_keys struct dk_keys keys = {0}, one = {0};
+    dk_auto_keys struct dk_keys ring = {0}, one = {0};
     struct dk_fault fault = {0};
 
     CU_ASSERT_EQUAL(PEM_write_bio_PUBKEY(bio, pkey), 1);
@@ -250,13 +251,52 @@ static void public_pem_and_sets_are_read(void)
 
     CU_ASSERT_EQUAL_FATAL(dk_key_read_public("pem", text, len, &key, &fault), DK_OK);
     CU_ASSERT_EQUAL_FATAL(dk_keys_read_public("pem", text, len, &one, &fault), DK_OK);
-    CU_ASSERT_PTR_NOT_NULL(dk_keys_find(&one, dk_key_id(key)));
-    CU_ASSERT_EQUAL_FATAL(dk_keys_read_public("set", set, strlen(set), &keys, &fault), DK_OK);
-    CU_ASSERT_EQUAL(keys.count, 1);
-    CU_ASSERT_PTR_NULL(dk_keys_find(&keys, dk_key_id(key)));
-    CU_ASSERT_PTR_NOT_NULL(dk_keys_find(&keys, dk_key_id(keys.keys[0])));
+    CU_ASSERT_PTR_NOT_NULL(dk_ring_find(&one, dk_key_id(key)));
+    CU_ASSERT_EQUAL_FATAL(dk_keys_read_public("set", set, strlen(set), &ring, &fault), DK_OK);
+    CU_ASSERT_EQUAL(ring.count, 1);
+    CU_ASSERT_PTR_NULL(dk_ring_find(&ring, dk_key_id(key)));
+    CU_ASSERT_PTR_NOT_NULL(dk_ring_find(&ring, dk_key_id(ring.keys[0].key)));
     BIO_free(bio);
     EVP_PKEY_free(pkey);
+}
+
+// What a ring says of the RFC's key once `members` was read beside it.
+static enum dk_err read_member(const char *members, struct dk_keys *ring)
+{
+    char text[1024];
+
+    snprintf(text, sizeof text, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" RFC_X "\",\"y\":\"" RFC_Y "\"%s}",
+             members);
+    return dk_keys_read_public("jwk", text, strlen(text), ring, NULL);
+}
+
+static void validity_of_keys_is_read_strictly(void)
+{
+    static const char *const bad[] = {
+        ",\"dokiem_role\":\"king\"",     ",\"dokiem_role\":1",       ",\"dokiem_device\":\"AAAA\"",
+        ",\"dokiem_from_seq\":0",         ",\"dokiem_from_seq\":\"1\"", ",\"dokiem_until_seq\":10000000000",
+        ",\"dokiem_revoked\":\"2026-11\"", ",\"dokiem_revoked\":null",
+    };
+    dk_auto_keys struct dk_keys ring = {0};
+    struct dk_wall first = {0};
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        dk_auto_keys struct dk_keys none = {0};
+
+        CU_ASSERT_EQUAL(read_member(bad[i], &none), DK_ERR_DATA);
+        CU_ASSERT_EQUAL(none.count, 0);
+    }
+    CU_ASSERT_EQUAL_FATAL(read_member("", &ring), DK_OK);
+    CU_ASSERT_STRING_EQUAL(ring.keys[0].device, dk_key_id(ring.keys[0].key));
+    CU_ASSERT_EQUAL(read_member(",\"dokiem_revoked\":\"2026-11-20T04:05:06.789Z\"", &ring), DK_OK);
+    CU_ASSERT_EQUAL(read_member(",\"dokiem_revoked\":\"2027-11-20T04:05:06.789Z\"", &ring), DK_OK);
+    CU_ASSERT_EQUAL(read_member(",\"dokiem_from_seq\":5,\"dokiem_role\":\"device\"", &ring), DK_OK);
+    CU_ASSERT_EQUAL(read_member(",\"dokiem_until_seq\":9,\"dokiem_from_seq\":2", &ring), DK_OK);
+    CU_ASSERT_EQUAL(read_member(",\"dokiem_role\":\"collector\"", &ring), DK_ERR_DATA);
+    CU_ASSERT_EQUAL(ring.count, 1);
+    CU_ASSERT(dk_wall_parse("2026-11-20T04:05:06.789Z", &first));
+    CU_ASSERT(ring.keys[0].revoked && ring.keys[0].revoked_since.ns == first.ns);
+    CU_ASSERT(ring.keys[0].from_seq == 5 && ring.keys[0].until_seq == 9 && ring.keys[0].role == DK_ROLE_DEVICE);
 }
 
 int main(int argc, char **argv)
@@ -269,6 +309,7 @@ int main(int argc, char **argv)
         DK_CASE(other_private_keys_are_refused),
         DK_CASE(jwk_reads_what_it_writes),
         DK_CASE(bad_public_keys_are_refused),
+        DK_CASE(validity_of_keys_is_read_strictly),
         DK_CASE(public_pem_and_sets_are_read),
         {0},
     };

@@ -85,7 +85,7 @@ static void assert_lines(const char *name, const char *expected)
     dk_auto_buf struct dk_buf said = dk_buf_make(1000);
 
     snprintf(path, sizeof path, "%s/%s", dk_harness_directory(), name);
-    CU_ASSERT_EQUAL(dk_lines_read(path, 5000, note_line, &said, NULL), DK_OK);
+    CU_ASSERT_EQUAL(dk_lines_read(path, DK_LINES_RECORDS, 5000, note_line, &said, NULL), DK_OK);
     CU_ASSERT_STRING_EQUAL(dk_buf_text(&said), expected);
 }
 
@@ -145,9 +145,9 @@ static void folders_give_their_records_in_order(void)
     assert_lines(".", "0000000001.jws:0 1 a|0000000002.jws:0 1 b|");
     snprintf(path, sizeof path, "%s/empty", dk_harness_directory());
     CU_ASSERT_EQUAL(mkdir(path, 0700), 0);
-    CU_ASSERT_EQUAL(dk_lines_read(path, 5000, note_line, &said, NULL), DK_ERR_NO_INPUT);
+    CU_ASSERT_EQUAL(dk_lines_read(path, DK_LINES_RECORDS, 5000, note_line, &said, NULL), DK_ERR_NO_INPUT);
     snprintf(path, sizeof path, "%s/nowhere", dk_harness_directory());
-    CU_ASSERT_EQUAL(dk_lines_read(path, 5000, note_line, &said, NULL), DK_ERR_NO_INPUT);
+    CU_ASSERT_EQUAL(dk_lines_read(path, DK_LINES_RECORDS, 5000, note_line, &said, NULL), DK_ERR_NO_INPUT);
 }
 
 static void the_highest_rate_is_found_and_nothing_is_left(void)

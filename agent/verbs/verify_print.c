@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/verbs/verify.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/report/text.h"
+#include "agent/verbs/summary.h"
+
+struct telling {
+    const struct dk_verifier *verifier;
+    json_t *chains, *problems, *doubts; // NULL when text is wanted; owned
+    size_t devices, broken;
+    int64_t first, last; // of the device told last
+    enum dk_err err;     // MEMORY, once it happened
+};
+
+static const char *const proof_words[] = {
+    [DK_PROOF_GOOD] = "",
+    [DK_PROOF_SIGNATURE] = N_("the signature is not valid"),
+    [DK_PROOF_KEY] = N_("the key may not sign this record"),
+    [DK_PROOF_REVOKED] = N_("the key was revoked"),
+    [DK_PROOF_SCHEMA] = N_("it has not the form of a record"),
+    [DK_PROOF_RECEIPT] = N_("the receipt is not valid"),
+};
+
+// What is wrong most often, so that it can be said in the reader's language; anything else stays as it is.
+static const char *const common_reasons[] = {
+    N_("the signature does not fit: the text was changed after it was signed, or was never signed with this key"),
+    N_("the signature was altered: its s is above n/2, which dokiem never writes"),
+    N_("the signature is not 64 bytes in base64url"),
+    N_("the header is not a JSON object with each member once"),
+    N_("the header has other members than alg, kid and typ"),
+    N_("the header is not written as dokiem writes it (order, spaces or escapes)"),
+    N_("alg is \"none\": it is not signed; only ES256 is accepted"),
+    N_("is empty: there is no JWS"),
+};
+
+static const char *reason_words(const char *reason)
+{
+    for (size_t i = 0; i < sizeof common_reasons / sizeof common_reasons[0]; i++)
+        if (strcmp(reason, common_reasons[i]) == 0)
+            return _(common_reasons[i]);
+    return reason;
+}
+
+static bool is_good_record(const struct dk_item *item)
+{
+    return !item->is_receipt && item->proof == DK_PROOF_GOOD;
+}
+
+static void print_place(const struct dk_item *item)
+{
+    printf("%s", item->file);
+    if (item->line > 0)
+        printf(":%" PRId64, item->line);
+}
+
+static void print_item(const struct dk_item *item)
+{
+    char date[DK_RFC3339_SIZE];
+
+    if (item->proof != DK_PROOF_GOOD) {
+        printf("%-4s ", _("BAD"));
+        print_place(item);
+        printf(": %s: %s\n", _(proof_words[item->proof]), reason_words(item->reason));
+        return;
+    }
+    if (item->is_receipt)
+        return;
+    dk_wall_rfc3339(item->head.start, date);
+    printf("%-4s ", _("OK"));
+    print_place(item);
+    printf(" seq %" PRId64 " %s %s %s", item->head.seq, date, dk_kind_text(item->head.kind), item->head.id);
+    if (item->receipt == DK_RECEIPT_GOOD) {
+        dk_wall_rfc3339(item->received, date);
+        printf(_(", received %s"), date);
+    }
+    printf("\n");
+    if (item->received_early)
+        printf(_("NOTE record %lld was received before its own date: the clock of the device was ahead\n"),
+               (long long)item->head.seq);
+    if (item->date_unproven)
+        printf(_("NOTE record %lld is dated before its key was revoked, but no receipt proves that\n"),
+               (long long)item->head.seq);
+}
+
+static void tell_problem(void *argument, const char *device_id, const struct dk_chain_problem *problem)
+{
+    struct telling *t = argument;
+    const char *english = dk_chain_words(problem->kind);
+    dk_auto_buf struct dk_buf words = dk_buf_make(1024);
+    bool doubt = problem->kind == DK_CHAIN_CLOCK;
+
+    if (dk_chain_tell(problem, t->chains == NULL ? _(english) : english, &words) != DK_OK) {
+        t->err = DK_ERR_MEMORY;
+        return;
+    }
+    if (t->chains == NULL) {
+        printf("%-4s ", doubt ? _("NOTE") : _("BAD"));
+        printf(_("chain of %s: %s\n"), device_id, dk_buf_text(&words));
+    } else if (json_array_append_new(doubt ? t->doubts : t->problems, json_string(dk_buf_text(&words))) != 0) {
+        t->err = DK_ERR_MEMORY;
+    }
+}
+
+// Figures of one device's good records.
+struct device_sum {
+    size_t records, received;
+    struct dk_wall first, last;
+    const char *key; // of the last record
+};
+
+static struct device_sum sum_up(const struct dk_verifier *v, const char *device_id)
+{
+    struct device_sum sum = {0};
+
+    for (size_t i = 0; i < v->count; i++) {
+        const struct dk_item *item = &v->items[i];
+
+        if (!is_good_record(item) || strcmp(item->head.device_id, device_id) != 0)
+            continue;
+        if (sum.records == 0 || item->head.start.ns < sum.first.ns)
+            sum.first = item->head.start;
+        if (sum.records == 0 || item->head.start.ns > sum.last.ns)
+            sum.last = item->head.start;
+        sum.records++;
+        sum.received += item->receipt == DK_RECEIPT_GOOD;
+        sum.key = item->key_id;
+    }
+    return sum;
+}
+
+static void print_span(const struct dk_verifier *v, const struct dk_chain_span *span)
+{
+    const struct device_sum sum = sum_up(v, span->device_id);
+    char first[DK_RFC3339_SIZE], last[DK_RFC3339_SIZE];
+
+    dk_wall_rfc3339(sum.first, first);
+    dk_wall_rfc3339(sum.last, last);
+    printf(_("device     %s\n"), span->device_id);
+    printf(_("  signed   by the key %s\n"), sum.key);
+    printf(_("  dated    %s to %s, by the clock of the device\n"), first, last);
+    printf(_("  intact   %zu: nothing was changed after it was signed\n"), sum.records);
+    for (size_t i = 0; i < v->count; i++) {
+        const struct dk_item *item = &v->items[i];
+
+        if (is_good_record(item) && item->new_key[0] != '\0' && strcmp(item->head.device_id, span->device_id) == 0)
+            printf(_("  new key  from record %lld on: %s\n"), (long long)item->head.seq + 1, item->new_key);
+    }
+    if (sum.received > 0)
+        printf(_("  receipts %zu of %zu: their dates are proved by the collector\n"), sum.received, sum.records);
+}
+
+static void tell_span(void *argument, const struct dk_chain_span *span)
+{
+    struct telling *t = argument;
+
+    t->devices++;
+    t->first = span->first;
+    t->last = span->last;
+    t->broken += span->problems > 0;
+    if (t->chains == NULL) {
+        print_span(t->verifier, span);
+        return;
+    }
+
+    json_t *rotations = json_array();
+
+    for (size_t i = 0; i < t->verifier->count; i++) {
+        const struct dk_item *item = &t->verifier->items[i];
+
+        if (is_good_record(item) && item->new_key[0] != '\0' &&
+            strcmp(item->head.device_id, span->device_id) == 0 &&
+            json_array_append_new(rotations, json_pack("{s:I, s:s, s:s}", "seq", (json_int_t)item->head.seq, "from",
+                                                       item->key_id, "to", item->new_key)) != 0)
+            t->err = DK_ERR_MEMORY;
+    }
+    if (json_array_append_new(
+            t->chains, json_pack("{s:s, s:I, s:I, s:s, s:O, s:O, s:o}", "device", span->device_id, "first",
+                                 (json_int_t)span->first, "last", (json_int_t)span->last, "state",
+                                 span->problems > 0 ? "broken" : "whole", "problems", t->problems, "doubts", t->doubts,
+                                 "rotations", rotations)) != 0)
+        t->err = DK_ERR_MEMORY;
+    json_decref(t->problems);
+    json_decref(t->doubts);
+    t->problems = json_array();
+    t->doubts = json_array();
+}
+
+static void print_summary(const struct dk_verifier *v, const struct telling *t)
+{
+    if (v->receipts_unchecked > 0)
+        printf(_("NOTE %zu receipts were not checked: no collector's key was given (--collector-key FILE)\n"),
+               v->receipts_unchecked);
+    if (v->receipts_alone > 0)
+        printf(_("NOTE %zu receipts are about records that were not given\n"), v->receipts_alone);
+    if (v->held_beyond > 0)
+        printf(_("NOTE a receipt says that the collector had a record %lld, beyond those given\n"),
+               (long long)v->held_beyond);
+    if (v->records == 1)
+        printf("%s", _("1 record verified"));
+    else
+        printf(_("%zu records verified"), v->records);
+    if (v->bad > 0)
+        printf(_(", %zu bad"), v->bad);
+    if (t->broken > 0)
+        printf(t->devices > 1 ? _(", the chain is broken for some devices\n") : _(", the chain is broken\n"));
+    else if (t->devices > 1)
+        printf(_(", the chains of %zu devices are whole\n"), t->devices);
+    else if (t->devices == 1)
+        printf(_(", chain whole from %lld to %lld\n"), (long long)t->first, (long long)t->last);
+    else
+        printf("\n");
+}
+
+enum dk_err dk_verify_print_text(const struct dk_verifier *v, struct dk_verify_result *out, struct dk_fault *fault)
+{
+    struct telling t = {.verifier = v};
+    const struct dk_chain_listener listener = {tell_problem, tell_span, &t};
+
+    for (size_t i = 0; i < v->count; i++)
+        print_item(&v->items[i]);
+
+    enum dk_err err = dk_verifier_chains(v, &listener, fault);
+
+    if (err == DK_OK && t.err != DK_OK)
+        err = dk_fail(fault, t.err, NULL, NULL, "out of memory");
+    if (err == DK_OK && v->count > 0)
+        print_summary(v, &t);
+    out->good = v->bad == 0 && t.broken == 0;
+    return err;
+}
+
+static json_t *bad_item(const struct dk_item *item)
+{
+    json_t *json = json_pack("{s:s, s:I, s:s, s:s, s:s}", "file", item->file, "line",
+                             (json_int_t)(item->line > 0 ? item->line : 1), "status", "bad", "check",
+                             dk_proof_text(item->proof), "reason", item->reason);
+
+    return json;
+}
+
+static json_t *good_item(const struct dk_item *item)
+{
+    static const char *const receipts[] = {"none", "unchecked", "ok"};
+    char start[DK_RFC3339_SIZE], received[DK_RFC3339_SIZE];
+
+    dk_wall_rfc3339(item->head.start, start);
+
+    json_t *json = json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "file", item->file, "line",
+                             (json_int_t)(item->line > 0 ? item->line : 1), "seq", (json_int_t)item->head.seq, "id",
+                             item->head.id, "status", "ok", "kind", dk_kind_text(item->head.kind), "device",
+                             item->head.device_id, "key", item->key_id, "sha256", item->sha256, "start", start,
+                             "receipt", receipts[item->receipt]);
+
+    if (item->receipt == DK_RECEIPT_GOOD) {
+        dk_wall_rfc3339(item->received, received);
+        json_object_set_new(json, "received", json_string(received));
+    }
+    if (item->received_early || item->date_unproven)
+        json_object_set_new(json, "doubt",
+                            json_string(item->received_early ? "received_before_its_date" : "date_unproven"));
+    return json;
+}
+
+static enum dk_err print_object(const struct dk_verifier *v, struct telling *t, json_t *records, bool good,
+                                struct dk_fault *fault)
+{
+    return dk_json_print(
+        json_pack("{s:O, s:O, s:{s:I, s:I, s:I}, s:s}", "records", records, "chain", t->chains, "receipts", "ok",
+                  (json_int_t)v->receipts_good, "unchecked", (json_int_t)v->receipts_unchecked, "without_record",
+                  (json_int_t)v->receipts_alone, "status", good ? "ok" : "bad"),
+        fault);
+}
+
+enum dk_err dk_verify_print_json(const struct dk_verifier *v, struct dk_verify_result *out, struct dk_fault *fault)
+{
+    dk_auto(json) json_t *records = json_array();
+    struct telling t = {.verifier = v, .chains = json_array(), .problems = json_array(), .doubts = json_array()};
+    const struct dk_chain_listener listener = {tell_problem, tell_span, &t};
+
+    for (size_t i = 0; i < v->count; i++) {
+        const struct dk_item *item = &v->items[i];
+
+        if (item->proof != DK_PROOF_GOOD || !item->is_receipt)
+            if (json_array_append_new(records, item->proof == DK_PROOF_GOOD ? good_item(item) : bad_item(item)) != 0)
+                t.err = DK_ERR_MEMORY;
+    }
+
+    enum dk_err err = dk_verifier_chains(v, &listener, fault);
+
+    if (err == DK_OK && t.err != DK_OK)
+        err = dk_fail(fault, t.err, NULL, NULL, "out of memory");
+    out->good = v->bad == 0 && t.broken == 0;
+    if (err == DK_OK)
+        err = print_object(v, &t, records, out->good, fault);
+    json_decref(t.chains);
+    json_decref(t.problems);
+    json_decref(t.doubts);
+    return err;
+}
