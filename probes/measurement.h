@@ -36,6 +36,10 @@ struct dk_tcp_stream {
     int64_t receive_window_limited_ns, send_buffer_limited_ns;
     int64_t receive_window_bytes; // the most this side would offer just now (tcpi_rcv_ssthresh)
     int64_t send_buffer_bytes;    // SO_SNDBUF
+    int64_t sacked_segments;      // sent, and behind a gap at the receiver (SACK)
+    int64_t data_segments_in, out_of_order_in; // with data; of them behind a gap
+    int64_t receive_mss_bytes;    // payload of a full segment that is received
+    int64_t receive_rtt_ns;       // as a receiver sees it, smoothed
     char congestion_control[16];
 };
 

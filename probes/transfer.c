@@ -389,7 +389,7 @@ void dk_tcp_info(int socket, struct dk_tcp_stream *out)
     struct tcp_info info = {0};
     socklen_t len = sizeof info;
 
-    *out = (struct dk_tcp_stream){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, ""};
+    *out = (struct dk_tcp_stream){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, ""};
     if (socket < 0 || getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
         return;
 
@@ -398,7 +398,15 @@ void dk_tcp_info(int socket, struct dk_tcp_stream *out)
         out->rtt_variation_ns = (int64_t)info.tcpi_rttvar * DK_NS_PER_US;
         out->mss_bytes = (int64_t)info.tcpi_snd_mss;
         out->receive_window_bytes = (int64_t)info.tcpi_rcv_ssthresh;
+        out->receive_mss_bytes = (int64_t)info.tcpi_rcv_mss;
+        out->sacked_segments = (int64_t)info.tcpi_sacked;
     }
+    if (HAS(tcpi_rcv_rtt))
+        out->receive_rtt_ns = (int64_t)info.tcpi_rcv_rtt * DK_NS_PER_US;
+    if (HAS(tcpi_data_segs_in))
+        out->data_segments_in = (int64_t)info.tcpi_data_segs_in;
+    if (HAS(tcpi_rcv_ooopack))
+        out->out_of_order_in = (int64_t)info.tcpi_rcv_ooopack;
     if (HAS(tcpi_total_retrans))
         out->retransmitted_segments = (int64_t)info.tcpi_total_retrans;
     if (HAS(tcpi_bytes_received)) {

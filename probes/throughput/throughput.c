@@ -6,6 +6,8 @@
 #include "probes/throughput/drain.h"
 #include "probes/throughput/feed.h"
 #include "probes/throughput/flow.h"
+#include "probes/throughput/held.h"
+#include "probes/throughput/payload.h"
 #include "probes/throughput/sampler.h"
 #include "probes/throughput/stop.h"
 #include "probes/transfer.h"
@@ -17,9 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 enum {
     ANSWER_MIN_BYTES = 1 << 20,  // a server that has less cannot be measured with: requests would dominate
@@ -27,8 +26,7 @@ enum {
     CHEAP_MIN_BYTES = 90 << 20,
     COSTLY_MIN_BYTES = 1 << 20, // libcurl reads the beginning of every body
     CONNECTION_MIN_BYTES = 16 << 20, // a connection has to last: opening new ones would be measured
-    PAYLOAD_BYTES = 1 << 20,
-    PAYLOAD_STEP_BYTES = 4099, // prime: streams and rounds of the payload do not line up
+    TLS_RECORD_BYTES = 16384, // of payload, when full
 };
 static const int64_t sample_interval_ns = 50 * DK_NS_PER_MS;
 static const int64_t grace_ns = 2 * DK_NS_PER_S;
@@ -49,6 +47,8 @@ struct stream {
     bool feeding;  // libcurl is paused; `feed` sends what it would
     struct dk_drain drain;
     struct dk_feed feed;
+    struct dk_held held;
+    int64_t excess_bytes; // of the connections before this one
 };
 
 struct dk_probe_run {
@@ -67,8 +67,7 @@ struct dk_probe_run {
     struct dk_conditions_watch conditions;
     struct dk_mono next_look;
     struct dk_tcp_stream tcp[DK_STREAMS_MAX];
-    int payload_file; // upload: a file in memory with the payload; -1 where the kernel has none
-    char *payload;    // the same, mapped: PAYLOAD_BYTES random bytes
+    struct dk_payload payload; // upload
     struct dk_transfer_certificate certificate;
     size_t streams_count;
     struct stream streams[];
@@ -120,7 +119,13 @@ __attribute__((format(printf, 2, 3))) static void fail(struct dk_probe_run *run,
     take_off(run);
 }
 
-// Payload this stream has moved since the common start: received, or acknowledged by the receiver's TCP.
+// The share of payload in `bytes` of a connection, in full TLS records (SSL_write splits at 16 KiB).
+static int64_t payload_share(const struct stream *stream, int64_t bytes)
+{
+    return bytes * TLS_RECORD_BYTES / (TLS_RECORD_BYTES + stream->transfer.tls_record_overhead_bytes);
+}
+
+// Payload this stream has moved since the common start: handed up by TCP, or acknowledged by the receiver's.
 static int64_t moved_bytes(struct stream *stream)
 {
     struct dk_transfer *transfer = &stream->transfer;
@@ -139,9 +144,10 @@ static int64_t moved_bytes(struct stream *stream)
 
     int64_t acked_bytes = tcp.acked_bytes - stream->tcp_base_bytes;
 
-    // Bodies go out in full TLS records (SSL_write splits at 16 KiB): the overhead is one constant share.
-    if (transfer->tls_record_overhead_bytes > 0)
-        acked_bytes = acked_bytes * 16384 / (16384 + transfer->tls_record_overhead_bytes);
+    // What the receiver has behind a gap came through too.
+    if (tcp.sacked_segments > 0)
+        acked_bytes += tcp.sacked_segments * tcp.mss_bytes;
+    acked_bytes = payload_share(stream, acked_bytes);
     if (acked_bytes < 0)
         acked_bytes = 0;
 
@@ -151,6 +157,21 @@ static int64_t moved_bytes(struct stream *stream)
     if (acked_bytes > sent_bytes)
         acked_bytes = sent_bytes;
     return stream->before_bytes + acked_bytes;
+}
+
+static struct dk_moved moved(struct stream *stream)
+{
+    struct dk_moved moved = {moved_bytes(stream), stream->excess_bytes, 0};
+    struct dk_tcp_stream tcp;
+
+    // Of an upload the receiver tells what it holds behind a gap; of a download we are the receiver.
+    if (stream->run->upload || !stream->on_loop)
+        return moved;
+    dk_tcp_info(stream->transfer.socket, &tcp);
+    moved.held_bytes = payload_share(stream, dk_held_look(&stream->held, tcp.data_segments_in, tcp.out_of_order_in,
+                                                          tcp.received_bytes, tcp.receive_mss_bytes));
+    moved.excess_bytes += payload_share(stream, stream->held.excess_bytes);
+    return moved;
 }
 
 static void on_writable(void *argument, short events)
@@ -177,14 +198,14 @@ static bool feed(struct stream *stream)
 {
     struct dk_probe_run *run = stream->run;
 
-    if (run->payload_file < 0 || stream->transfer.urls->upload_bytes < CHEAP_MIN_BYTES ||
+    if (run->payload.file < 0 || stream->transfer.urls->upload_bytes < CHEAP_MIN_BYTES ||
         stream->transfer.socket < 0 || stream->transfer.tls[0] != '\0' ||
         dk_loop_watch(run->loop, stream->transfer.socket, POLLOUT, on_writable, stream) != DK_OK)
         return false;
     stream->feed = (struct dk_feed){
         .fd = stream->transfer.socket,
-        .file = run->payload_file,
-        .file_bytes = PAYLOAD_BYTES,
+        .file = run->payload.file,
+        .file_bytes = DK_PAYLOAD_BYTES,
         .at = stream->payload_at,
         .left_bytes = stream->transfer.urls->upload_bytes,
     };
@@ -195,7 +216,6 @@ static bool feed(struct stream *stream)
 static size_t give_payload(void *argument, char *out, size_t size)
 {
     struct stream *stream = argument;
-    size_t given = 0;
 
     // The connection is known from here on: the request's headers are on it, its body is not.
     if (stream->tcp_base_bytes < 0) {
@@ -203,16 +223,8 @@ static size_t give_payload(void *argument, char *out, size_t size)
         if (feed(stream))
             return CURL_READFUNC_PAUSE;
     }
-    while (given < size) {
-        size_t part = PAYLOAD_BYTES - stream->payload_at;
-
-        if (part > size - given)
-            part = size - given;
-        memcpy(out + given, stream->run->payload + stream->payload_at, part);
-        given += part;
-        stream->payload_at = (stream->payload_at + part) % PAYLOAD_BYTES;
-    }
-    return given;
+    dk_payload_copy(&stream->run->payload, &stream->payload_at, out, size);
+    return size;
 }
 
 static void on_transfer_end(void *argument, CURL *easy, CURLcode result);
@@ -225,6 +237,8 @@ static enum dk_err request(struct stream *stream)
     enum dk_err err;
 
     stream->answered = false;
+    stream->excess_bytes += payload_share(stream, stream->held.excess_bytes);
+    stream->held = (struct dk_held){0};
     // Each stream opens its own: one that had its answer already would lend its connection to the next.
     curl_easy_setopt(stream->transfer.easy, CURLOPT_FRESH_CONNECT, run->phase == PHASE_WARM_UP ? 1L : 0L);
     if (run->phase == PHASE_WARM_UP) {
@@ -452,7 +466,8 @@ static bool may_stop(const struct dk_probe_run *run, enum dk_stop *out)
 static void look(void *argument, struct dk_mono now)
 {
     struct dk_probe_run *run = argument;
-    int64_t bytes[DK_STREAMS_MAX], total_bytes = 0;
+    struct dk_moved bytes[DK_STREAMS_MAX];
+    int64_t total_bytes = 0;
 
     dk_conditions_look(&run->conditions, run->next_look, now);
     // What waits in the sockets has arrived: a look must not depend on when the loop was woken.
@@ -465,11 +480,11 @@ static void look(void *argument, struct dk_mono now)
     for (size_t s = 0; s < run->streams_count; s++) {
         struct stream *stream = &run->streams[s];
 
-        bytes[s] = moved_bytes(stream);
-        if ((stream->feeding && bytes[s] == stream->before_bytes + stream->transfer.urls->upload_bytes) ||
+        bytes[s] = moved(stream);
+        if ((stream->feeding && bytes[s].bytes == stream->before_bytes + stream->transfer.urls->upload_bytes) ||
             (stream->answered && !dk_transfer_is_unacknowledged(&stream->transfer)))
             request_again(stream);
-        total_bytes += bytes[s];
+        total_bytes += bytes[s].bytes;
     }
     dk_sampler_look(&run->sampler, now, bytes);
     if (run->sampler.count == run->sampler.count_max) {
@@ -500,10 +515,7 @@ static void probe_free(struct dk_probe_run *run)
     for (size_t s = 0; s < run->streams_count; s++)
         dk_transfer_free(&run->streams[s].transfer);
     dk_sampler_free(&run->sampler);
-    if (run->payload != NULL)
-        munmap(run->payload, PAYLOAD_BYTES);
-    if (run->payload_file >= 0)
-        close(run->payload_file);
+    dk_payload_free(&run->payload);
     free(run);
 }
 
@@ -518,31 +530,13 @@ static enum dk_err prepare(struct dk_probe_run *run)
 {
     enum dk_err err = dk_sampler_init(&run->sampler, run->streams_count, sample_interval_ns, run->plan->duration_ns);
 
+    if (err == DK_OK && run->upload)
+        err = dk_payload_make(&run->payload);
     if (err != DK_OK)
         return err;
-    if (run->upload) {
-        run->payload_file = memfd_create("dokiem-payload", MFD_CLOEXEC);
-        if (run->payload_file >= 0 && ftruncate(run->payload_file, PAYLOAD_BYTES) != 0)
-            return DK_ERR_IO;
-
-        int flags = run->payload_file >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
-        void *mapped = mmap(NULL, PAYLOAD_BYTES, PROT_READ | PROT_WRITE, flags, run->payload_file, 0);
-
-        if (mapped == MAP_FAILED)
-            return DK_ERR_MEMORY;
-        run->payload = mapped;
-        // Incompressible, so that nothing on the way can make the line look faster than it is.
-        for (size_t at = 0; at < PAYLOAD_BYTES;) {
-            ssize_t got = getrandom(run->payload + at, PAYLOAD_BYTES - at, 0);
-
-            if (got < 0)
-                return DK_ERR_IO;
-            at += (size_t)got;
-        }
-    }
     for (size_t s = 0; s < run->streams_count; s++) {
         run->streams[s].run = run;
-        run->streams[s].payload_at = s * PAYLOAD_STEP_BYTES % PAYLOAD_BYTES;
+        run->streams[s].payload_at = s * DK_PAYLOAD_STEP_BYTES % DK_PAYLOAD_BYTES;
         err = dk_transfer_init(&run->streams[s].transfer, run->loop, run->plan);
         run->streams[s].transfer.certificate = &run->certificate;
         if (err == DK_OK)
@@ -565,7 +559,7 @@ static enum dk_err start(bool upload, struct dk_loop *loop, const struct dk_plan
     run->loop = loop;
     run->plan = plan;
     run->upload = upload;
-    run->payload_file = -1;
+    run->payload.file = -1;
     run->streams_count = count;
     run->begun = dk_mono_now();
 

@@ -4,11 +4,14 @@
     agent ──veth── server                     Lab(rate_bps=…)
     agent ──veth── router ──veth── server     Lab(rate_bps=…, router=True)
     agent ──veth── link ──veth── server       EmulatedLab(down={…}, up={…}, seed=…)
+    agent ──veth── router ──veth── server     TrueLab(rate_bps, rtt_ms, …): data this way,
+      └────veth──── link ────veth────┘        acknowledgements that way
 
 In a Lab both directions of the agent's link are shaped with `tc tbf`. The link's MTU is 1500 and tbf counts whole
 Ethernet frames, so TCP with timestamps carries rate × 1448/1514 of payload (PAYLOAD_SHARE). In an EmulatedLab our own
 link_emulator (emulator/) carries every packet: delay, loss, order, bursts and recordings, and it writes down what it
-delivered. Its rates count as those of tbf.
+delivered. Its rates count as those of tbf. In a TrueLab the data of one direction stay in the kernel, which keeps the
+rate better than any program does, and the whole delay lies on the way of the acknowledgements.
 
 A namespace lives as long as the process that holds it, and every process started here dies with this one
 (PR_SET_PDEATHSIG): there are no names to clean up, also after SIGKILL. Needs root; enter() gets it from a user
@@ -285,6 +288,53 @@ class EmulatedLab:
     def close(self):
         while self._close:
             self._close.pop()()
+
+
+class TrueLab(EmulatedLab):
+    """A link of an exact rate for the data of one direction, "download" or "upload": tbf on a router's way out, with a
+    queue that drops what does not fit. The acknowledgements come back through the emulator, which holds the delay."""
+
+    def __init__(self, rate_bps, rtt_ms, direction="download", congestion="cubic", queue_ms=100, program=None):
+        self.payload_bps = rate_bps * PAYLOAD_SHARE
+        back = {"delay_us": rtt_ms * 1000}
+        down = direction == "download"
+        super().__init__({} if down else back, back if down else {}, program=program)
+        try:
+            self._detour(*((self.server, self.agent) if down else (self.agent, self.server)), rate_bps, queue_ms,
+                         congestion)
+        except BaseException:
+            self.close()
+            raise
+
+    def _detour(self, sender, receiver, rate_bps, queue_ms, congestion):
+        router = self.router = Node("router")
+        self._close.append(router.close)
+        for node, name, near, far in ((sender, "in0", "10.77.3.1", "10.77.3.2"),
+                                      (receiver, "out0", "10.77.4.1", "10.77.4.2")):
+            node.run("ip", "link", "add", "data0", "mtu", "1500", "type", "veth", "peer", "name", name, "mtu", "1500",
+                     "netns", str(router.holder.pid))
+            node.run("ip", "address", "add", near + "/24", "dev", "data0")
+            node.run("ip", "link", "set", "data0", "up")
+            router.run("ip", "address", "add", far + "/24", "dev", name)
+            router.run("ip", "link", "set", name, "up")
+        receiver_address = AGENT if receiver is self.agent else SERVER
+        # The way there is not the way back.
+        for node in (sender, receiver, router):
+            node.run("sh", "-c", "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 > $f; done; "
+                                 "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        router.run("ip", "route", "add", receiver_address + "/32", "via", "10.77.4.1", "dev", "out0", "onlink")
+        sender.run("ip", "route", "add", receiver_address + "/32", "via", "10.77.3.2", "dev", "data0", "onlink",
+                   "congctl", congestion, "src", SERVER if receiver is self.agent else AGENT)
+        burst = max(70000, rate_bps // 8 // 250)  # see Lab._shape
+        router.run("tc", "qdisc", "replace", "dev", "out0", "root", "tbf", "rate", f"{rate_bps}bit", "burst",
+                   str(burst), "limit", str(max(rate_bps // 8 * queue_ms // 1000, 30000) + burst))
+
+
+    def sent(self):
+        """(time.monotonic_ns(), the Ethernet bytes that have left tbf so far)."""
+        before = time.monotonic_ns()
+        shown = json.loads(self.router.run("tc", "-s", "-j", "qdisc", "show", "dev", "out0").stdout)
+        return (before + time.monotonic_ns()) // 2, shown[0]["bytes"]
 
 
 class Service:
