@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/measure.h"
 
+#include "probes/candidates.h"
 #include "probes/capture/live.h"
+#include "probes/choice.h"
 #include "probes/loop.h"
 #include "probes/probe.h"
 
@@ -285,11 +287,38 @@ static enum dk_err measure_captured(struct session *session, struct dk_fault *fa
     return err;
 }
 
-static enum dk_err measure(struct session *session, struct dk_fault *fault)
+static void make_plan(struct session *session, const struct dk_server_settings *server)
+{
+    const struct dk_settings *settings = session->settings;
+
+    dk_server_find(server->kind, server->url, server->upload_url, &session->urls);
+    session->plan = (struct dk_plan){
+        .url = server->url,
+        .urls = &session->urls,
+        .stamp = server->stamp,
+        .stamp_key_file = server->stamp_key_file,
+        .ca_file = server->ca_file,
+        .interface = settings->interface,
+        .link = session->context->link.interface,
+        .user_agent = "dokiem/" DK_VERSION,
+        .family = settings->family,
+        .streams = settings->streams,
+        .duration_ns = settings->duration_ns,
+        .connect_timeout_ns = settings->server_connect_timeout_ns,
+        .stop = settings->stop,
+        .precision_ppm = settings->precision_ppm,
+        .max_bytes = settings->max_bytes,
+        .latency_method = settings->latency_method,
+        .latency_count = settings->latency_count,
+        .latency_interval_ns = settings->latency_interval_ns,
+        .latency_timeout_ns = settings->latency_timeout_ns,
+    };
+}
+
+// Everything, against the server of the plan.
+static enum dk_err measure_with_server(struct session *session, struct dk_fault *fault)
 {
     struct dk_measurement *measurement = session->measurement;
-    int64_t only = session->settings->only;
-
     enum dk_err err = DK_OK;
 
     mark_missing(session, DK_STATUS_FAILED, "interrupted");
@@ -309,42 +338,103 @@ static enum dk_err measure(struct session *session, struct dk_fault *fault)
         mark_missing(session, DK_STATUS_FAILED, measurement->server.reason);
         return DK_OK;
     }
-    return (only & DK_ONLY_WIRE) ? measure_captured(session, fault) : measure_figures(session, fault);
+    return (session->settings->only & DK_ONLY_WIRE) ? measure_captured(session, fault)
+                                                    : measure_figures(session, fault);
 }
 
-static void make_plan(struct session *session)
+// Why this server cannot be measured against, for a reason that is the server's and not the line's, or NULL: it was
+// not reached, or it refused the first transfer before any payload moved.
+static const char *why_unusable(const struct session *session)
+{
+    const struct dk_measurement *m = session->measurement;
+    const struct dk_throughput *first = session->settings->only & DK_ONLY_DOWNLOAD ? &m->download : &m->upload;
+
+    if (session->interrupted)
+        return NULL;
+    if (m->server.status != DK_STATUS_OK)
+        return m->server.reason;
+    return first->status == DK_STATUS_FAILED && first->refused ? first->reason : NULL;
+}
+
+// Notes why the server is left, and takes what it gave, but for the bytes it cost, out of the measurement.
+static void leave_server(struct session *session, struct dk_candidate *candidate, const char *why)
+{
+    struct dk_measurement *m = session->measurement;
+    struct dk_measurement left = {.candidate_count = m->candidate_count, .data_used_bytes = m->data_used_bytes};
+
+    candidate->status = DK_STATUS_FAILED;
+    snprintf(candidate->reason, sizeof candidate->reason, "%s", why);
+    memcpy(left.candidates, m->candidates, sizeof left.candidates);
+    dk_measurement_free(m);
+    *m = left;
+}
+
+// The servers that have a URL, and the order in which they are to be used.
+static enum dk_err choose(struct session *session, const struct dk_server_choice *choice,
+                          const struct dk_server_settings *servers[static DK_CANDIDATES_MAX],
+                          size_t order[static DK_CANDIDATES_MAX], size_t *count, struct dk_fault *fault)
 {
     const struct dk_settings *settings = session->settings;
+    struct dk_measurement *m = session->measurement;
+    size_t found = 0, last = DK_CANDIDATES_MAX, avoid = DK_CANDIDATES_MAX;
 
-    const struct dk_server_settings *server = &settings->servers[0];
+    order[0] = 0;
+    *count = 1;
+    servers[0] = &settings->servers[0];
+    for (size_t i = 0; i < settings->server_count; i++)
+        if (settings->servers[i].url[0] != '\0')
+            servers[found++] = &settings->servers[i];
+    if (found < 2)
+        return DK_OK;
+    m->candidate_count = found;
+    for (size_t i = 0; i < found; i++) {
+        m->candidates[i] = (struct dk_candidate){.name = servers[i]->name, .url = servers[i]->url};
+        if (strcmp(servers[i]->url, choice->last_url) == 0)
+            last = i;
+        if (strcmp(servers[i]->url, choice->avoid_url) == 0)
+            avoid = i;
+    }
 
-    dk_server_find(server->kind, server->url, server->upload_url, &session->urls);
-    session->plan = (struct dk_plan){
-        .url = server->url,
-        .urls = &session->urls,
-        .stamp = settings->servers[0].stamp,
-        .stamp_key_file = settings->servers[0].stamp_key_file,
-        .ca_file = settings->servers[0].ca_file,
-        .interface = settings->interface,
-        .link = session->context->link.interface,
-        .user_agent = "dokiem/" DK_VERSION,
-        .family = settings->family,
-        .streams = settings->streams,
-        .duration_ns = settings->duration_ns,
-        .connect_timeout_ns = settings->server_connect_timeout_ns,
-        .stop = settings->stop,
-        .precision_ppm = settings->precision_ppm,
-        .max_bytes = settings->max_bytes,
-        .latency_method = settings->latency_method,
-        .latency_count = settings->latency_count,
-        .latency_interval_ns = settings->latency_interval_ns,
-        .latency_timeout_ns = settings->latency_timeout_ns,
-    };
+    enum dk_err err = dk_candidates_ask(session->loop, settings->family, settings->interface, &session->interrupted,
+                                        m->candidates, found, fault);
+
+    m->data_used_bytes += (int64_t)found * DK_CANDIDATE_CONNECTS * DK_CANDIDATE_BYTES;
+    if (err == DK_OK)
+        *count = dk_choose_servers(m->candidates, found, last, avoid, order);
+    return err;
+}
+
+static enum dk_err measure(struct session *session, struct dk_server_choice *choice, struct dk_fault *fault)
+{
+    const struct dk_server_settings *servers[DK_CANDIDATES_MAX];
+    size_t order[DK_CANDIDATES_MAX], count = 0;
+    enum dk_err err = choose(session, choice, servers, order, &count, fault);
+
+    for (size_t i = 0; i < count && err == DK_OK; i++) {
+        struct dk_candidate *candidate = &session->measurement->candidates[order[i]];
+
+        choice->used = servers[order[i]];
+        make_plan(session, choice->used);
+        err = measure_with_server(session, fault);
+
+        const char *why = err == DK_OK && session->measurement->candidate_count > 0 ? why_unusable(session) : NULL;
+
+        if (why == NULL)
+            break;
+        if (i + 1 < count) {
+            leave_server(session, candidate, why);
+        } else {
+            candidate->status = DK_STATUS_FAILED;
+            snprintf(candidate->reason, sizeof candidate->reason, "%s", why);
+        }
+    }
+    return err;
 }
 
 enum dk_err dk_measure(const struct dk_settings *settings, const struct dk_rules *rules,
-                       const struct dk_run_hooks *hooks, struct dk_measurement *measurement,
-                       struct dk_context *context, bool *interrupted, struct dk_fault *fault)
+                       const struct dk_run_hooks *hooks, struct dk_server_choice *choice,
+                       struct dk_measurement *measurement, struct dk_context *context, bool *interrupted,
+                       struct dk_fault *fault)
 {
     struct session session = {.settings = settings, .rules = rules, .hooks = hooks, .measurement = measurement,
                               .context = context};
@@ -354,11 +444,11 @@ enum dk_err dk_measure(const struct dk_settings *settings, const struct dk_rules
     if (err != DK_OK)
         return err;
     session.loop = loop;
-    make_plan(&session);
+    choice->used = &settings->servers[0];
     if (hooks->interrupt_fd >= 0 &&
         dk_loop_watch(loop, hooks->interrupt_fd, POLLIN, on_interrupt, &session) != DK_OK)
         return dk_fail(fault, DK_ERR_INTERNAL, NULL, NULL, "the loop is full");
-    err = measure(&session, fault);
+    err = measure(&session, choice, fault);
     if (err == DK_OK)
         dk_context_gather_after(measurement->server.address, settings->interface, context);
     *interrupted = session.interrupted;

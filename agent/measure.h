@@ -18,11 +18,19 @@ struct dk_run_hooks {
     int interrupt_fd; // becomes readable when the user wants to stop; -1 for none
 };
 
-// Measures as `settings` say: reaches the server, gathers the context before and after, and runs the probes that were
-// asked for. `rules` tell which rates may end a direction early. What went wrong with the line or the server is data,
-// with its reason, in *measurement; *interrupted says that the user ended it. *measurement and *context begin zeroed;
-// the measurement is the caller's also after an error: dk_measurement_free.
-// Errors, all our own: MEMORY, IO, INTERNAL.
+// Which of the settings' servers a run prefers, and which one it used.
+struct dk_server_choice {
+    const char *last_url;  // of the run before: it stays while it is nearly the nearest; "" for none
+    const char *avoid_url; // used only when no other server answers; "" for none
+    const struct dk_server_settings *used; // set by dk_measure, also when it was not reached; one of the settings
+};
+
+// Measures as `settings` say: chooses a server and reaches it, going on to the next while nothing is measured (docs/
+// methodology.md, "Which server"), gathers the context before and after, and runs the probes that were asked for.
+// `rules` tell which rates may end a direction early. What went wrong with the line or the server is data, with its
+// reason, in *measurement; *interrupted says that the user ended it. *measurement and *context begin zeroed; the
+// measurement is the caller's also after an error: dk_measurement_free. Errors, all our own: MEMORY, IO, INTERNAL.
 enum dk_err dk_measure(const struct dk_settings *settings, const struct dk_rules *rules,
-                       const struct dk_run_hooks *hooks, struct dk_measurement *measurement,
-                       struct dk_context *context, bool *interrupted, struct dk_fault *fault);
+                       const struct dk_run_hooks *hooks, struct dk_server_choice *choice,
+                       struct dk_measurement *measurement, struct dk_context *context, bool *interrupted,
+                       struct dk_fault *fault);

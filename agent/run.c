@@ -42,9 +42,9 @@ static void decide_kind(int64_t only, bool interrupted, struct dk_run_result *re
         }
 }
 
-static enum dk_err keep(const struct dk_settings *settings, struct dk_journal *journal, const struct dk_key *key,
-                        int64_t head_seq, const char *head_sha256, struct dk_run_result *result,
-                        struct dk_fault *fault)
+static enum dk_err keep(const struct dk_settings *settings, const struct dk_repeated *repeated,
+                        struct dk_journal *journal, const struct dk_key *key, int64_t head_seq,
+                        const char *head_sha256, struct dk_run_result *result, struct dk_fault *fault)
 {
     struct dk_record_facts facts = {
         .seq = head_seq + 1,
@@ -60,8 +60,12 @@ static enum dk_err keep(const struct dk_settings *settings, struct dk_journal *j
         .site_commune = settings->site_commune,
         .site_hamlet = settings->site_hamlet,
         .site = &settings->site,
-        .server_name = settings->servers[0].name,
-        .server_url = settings->servers[0].url,
+        .server_name = result->server->name,
+        .server_url = result->server->url,
+        .server_location = result->server->location,
+        .server_operator = result->server->network_operator,
+        .server_net = result->server->net,
+        .confirms = repeated != NULL ? repeated->id : NULL,
         .context = &result->context,
         .measurement = &result->measurement,
         .validity = &result->validity,
@@ -118,9 +122,33 @@ static enum dk_err open_state(const struct dk_settings *settings, struct dk_key 
     return err;
 }
 
-enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules, const struct dk_buf *profile,
-                   const struct dk_run_hooks *hooks, struct dk_run_result *out, struct dk_fault *fault)
+// The server of the run before, for a series to stay with: of the last record that is about a server and repeats no
+// other one, since a repeat was to use another server. "" when there is none near: then the nearest is used.
+static void find_last_server(struct dk_journal *journal, int64_t seq, struct dk_record_origin *out)
 {
+    enum { LOOKED_AT_MAX = 5 };
+
+    for (int looked_at = 0; looked_at < LOOKED_AT_MAX && seq > 0; looked_at++, seq--) {
+        dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES), payload = dk_buf_make(DK_RECORD_MAX_BYTES);
+
+        if (dk_journal_read(journal, seq, &jws, NULL) == DK_OK &&
+            dk_jws_payload(jws.data, jws.len, &payload, NULL) == DK_OK &&
+            dk_record_read_origin(payload.data, payload.len, out, NULL) == DK_OK && out->server_url[0] != '\0' &&
+            out->confirms[0] == '\0')
+            return;
+        *out = (struct dk_record_origin){0};
+    }
+}
+
+enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules, const struct dk_buf *profile,
+                   const struct dk_repeated *repeated, const struct dk_run_hooks *hooks, struct dk_run_result *out,
+                   struct dk_fault *fault)
+{
+    struct dk_record_origin last = {0};
+    struct dk_server_choice choice = {
+        .last_url = last.server_url,
+        .avoid_url = repeated != NULL ? repeated->server_url : "",
+    };
     char head_sha256[DK_SHA256_TEXT_SIZE] = "";
     int64_t head_seq = 0;
     bool interrupted = false;
@@ -134,13 +162,16 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
         err = dk_journal_head(journal, &head_seq, head_sha256, fault);
     if (err != DK_OK)
         return err;
+    if (settings->server_count > 1)
+        find_last_server(journal, head_seq, &last);
 
     struct dk_mono begun = dk_mono_now();
 
     out->start = dk_wall_now();
-    err = dk_measure(settings, rules, hooks, &out->measurement, &out->context, &interrupted, fault);
+    err = dk_measure(settings, rules, hooks, &choice, &out->measurement, &out->context, &interrupted, fault);
     if (err != DK_OK)
         return err;
+    out->server = choice.used;
     out->duration_ns = dk_mono_diff_ns(dk_mono_now(), begun);
     out->end = dk_wall_now();
     decide_kind(settings->only, interrupted, out);
@@ -148,12 +179,12 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     dk_judge(rules, &out->measurement, &out->context, &settings->site, &out->validity, &out->verdict);
     err = dk_profile_keep(settings->state_dir, rules->sha256, dk_buf_text(profile), profile->len, fault);
     if (err == DK_OK)
-        err = keep(settings, journal, key, head_seq, head_sha256, out, fault);
+        err = keep(settings, repeated, journal, key, head_seq, head_sha256, out, fault);
     if (err == DK_OK)
         err = dk_journal_prune(journal, settings->journal_max_bytes, settings->journal_max_age_ns, fault);
     if (err != DK_OK || out->kind == DK_KIND_MEASUREMENT)
         return err;
-    return dk_fail(fault, interrupted ? DK_ERR_INTERRUPTED : DK_ERR_UNREACHABLE, settings->servers[0].url, NULL,
+    return dk_fail(fault, interrupted ? DK_ERR_INTERRUPTED : DK_ERR_UNREACHABLE, out->server->url, NULL,
                    "%s", out->reason);
 }
 

@@ -22,6 +22,7 @@ struct dk_run_result {
     int64_t seq;
     struct dk_wall start, end;
     int64_t duration_ns;
+    const struct dk_server_settings *server; // that was used; of the settings, borrowed
     struct dk_measurement measurement;
     struct dk_context context;
     struct dk_validity validity;
@@ -29,11 +30,18 @@ struct dk_run_result {
     struct dk_buf payload; // the record's exact bytes
 };
 
+// The record that a run repeats, and its server. Texts are borrowed.
+struct dk_repeated {
+    const char *id, *server_url;
+};
+
 // Measures as `settings` say, judges by `rules`, and keeps the profile (its bytes are `profile`) and the sealed record.
+// `repeated` is NULL, or what the run repeats: it prefers another server then, and the record names what it confirms.
 // A run that could not measure what it was asked for is a record too: *out is filled and the error says so.
 // Errors with a record kept (out->seq > 0): UNREACHABLE, INTERRUPTED. Without: NOT_NOW (another run is going on),
 // NO_INPUT (no key), PERMISSION, IO, DATA (a damaged journal), USAGE (no server), MEMORY, INTERNAL.
 enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules, const struct dk_buf *profile,
-                   const struct dk_run_hooks *hooks, struct dk_run_result *out, struct dk_fault *fault);
+                   const struct dk_repeated *repeated, const struct dk_run_hooks *hooks, struct dk_run_result *out,
+                   struct dk_fault *fault);
 
 void dk_run_result_free(struct dk_run_result *result);

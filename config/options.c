@@ -493,6 +493,8 @@ static const struct dk_option options[] = {
     {"test", "interface", "interface",
      KEPT_AS("text", interface, "at most 15 bytes"), .fallback = "",
      FIELD(interface), .help = "network interface to use"},
+    {"test", "confirm_gap", NULL, DURATION("1s", "1h"), .fallback = "30s", FIELD(confirm_gap_ns),
+     .help = "from a run that failed to its repeat (dokiem run --confirm)"},
 
     {"latency", "method", "latency-method", ONE_OF(method, "auto, stamp, icmp, tcp, http"), .fallback = "auto",
      FIELD(latency_method), .help = "how round trips are timed; auto: the first of these that works"},

@@ -56,6 +56,7 @@ struct dk_settings {
     int64_t only;      // DK_ONLY_ bits
     enum dk_family family;
     char interface[IF_NAMESIZE];
+    int64_t confirm_gap_ns;
     // [latency]
     enum dk_method latency_method; // NONE: the first that works
     int64_t latency_count;

@@ -77,6 +77,7 @@ struct dk_steadiness {
 struct dk_throughput {
     enum dk_status status;
     char reason[DK_REASON_SIZE];
+    bool refused;           // FAILED: the server answered something else than 200 before a sample had payload
     int64_t rate_bps;       // steady rate: ramp-up excluded (docs/methodology.md)
     int64_t rate_whole_bps; // bytes / time of the whole transfer, ramp-up included (the QCVN definition)
     int64_t rate_low_bps;   // 95 % confidence interval of rate_bps
@@ -126,6 +127,16 @@ struct dk_server {
     enum dk_server_kind kind;      // how it was asked; AUTO when none is configured
 };
 
+// One of several servers that the run could have used. The texts are borrowed from the settings.
+enum { DK_CANDIDATES_MAX = 17 };
+struct dk_candidate {
+    const char *name, *url;
+    enum dk_status status;       // OK: it answered, and was not left
+    char reason[DK_REASON_SIZE]; // why it did not, or why the run went on to the next
+    int64_t connect_ns;          // median TCP connect time; -1 without any
+    int64_t connects;            // that it is the median of
+};
+
 // What one end of the test's TCP connections sent, as it went over the wire (docs/methodology.md, "The wire").
 struct dk_wire_direction {
     int64_t packets, ip_bytes, payload_bytes;
@@ -154,6 +165,8 @@ struct dk_wire {
 
 struct dk_measurement {
     struct dk_server server;
+    size_t candidate_count; // 0: there was no choice
+    struct dk_candidate candidates[DK_CANDIDATES_MAX];
     struct dk_throughput download, upload;
     struct dk_latency latency_idle, latency_download, latency_upload;
     struct dk_wire wire;

@@ -331,6 +331,7 @@ bool dk_transfer_succeeded(struct dk_transfer *transfer, CURLcode result)
     long status = 0;
 
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    transfer->refused = status != 0 && status != 200;
     if (result == CURLE_OUT_OF_MEMORY)
         set_reason(transfer, "the server sent a header line that is too long, or memory ran out");
     else if (result != CURLE_OK)

@@ -44,6 +44,7 @@ struct dk_transfer {
     int socket;                     // of the connection in use once an answer or a body began; -1 before
     int64_t tls_record_overhead_bytes; // per 16 KiB record; 0 for plain HTTP
     struct dk_transfer_certificate *certificate; // borrowed, shared by transfers; NULL: may change
+    bool refused;                   // the request that ended was answered, and not with 200
     char tls[48];                   // version and cipher; "" for plain HTTP
     char reason[DK_REASON_SIZE];    // why the current request cannot succeed; "" while nothing is wrong
     char error[CURL_ERROR_SIZE];    // libcurl's words

@@ -66,6 +66,20 @@ static enum dk_err read_chain(const json_t *root, struct dk_record_head *head, s
     return DK_OK;
 }
 
+enum dk_err dk_record_read_origin(const char *json, size_t len, struct dk_record_origin *out, struct dk_fault *fault)
+{
+    json_error_t error;
+    enum dk_err err = DK_OK;
+    dk_auto(json) json_t *root = dk_json_load(json, len, &error, &err);
+
+    if (err != DK_OK || !json_is_object(root))
+        return dk_fail(fault, err != DK_OK ? err : DK_ERR_DATA, "record", NULL, "is not a JSON object");
+    *out = (struct dk_record_origin){0};
+    (void)get_text(json_object_get(root, "server"), "url", out->server_url, sizeof out->server_url);
+    (void)get_text(json_object_get(root, "inspection"), "confirms", out->confirms, sizeof out->confirms);
+    return DK_OK;
+}
+
 enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_head *out,
                                 struct dk_fault *fault)
 {

@@ -246,6 +246,33 @@ static void put_status(struct builder *b, json_t *object, enum dk_status status,
     put_reason(b, object, "reason", reason);
 }
 
+static void put_candidates(struct builder *b, json_t *server, const struct dk_measurement *measurement)
+{
+    json_t *array = measurement->candidate_count > 0 ? put(b, server, "candidates", json_array()) : NULL;
+
+    for (size_t i = 0; i < measurement->candidate_count; i++) {
+        const struct dk_candidate *from = &measurement->candidates[i];
+        json_t *to = append(b, array, "candidates", json_object());
+
+        put_text_if_set(b, to, "name", from->name);
+        put_text(b, to, "url", from->url);
+        put_text(b, to, "status", dk_status_text(from->status));
+        if (from->status != DK_STATUS_OK)
+            put_reason(b, to, "reason", from->reason);
+        put_known(b, to, "connect_ns", from->connect_ns);
+    }
+}
+
+static void put_inspection(struct builder *b, json_t *root, const struct dk_record_facts *facts)
+{
+    if (facts->confirms == NULL || facts->confirms[0] == '\0')
+        return;
+
+    json_t *object = put_object(b, root, "inspection");
+
+    put_text(b, object, "confirms", facts->confirms);
+}
+
 static void put_server(struct builder *b, json_t *root, const struct dk_record_facts *facts)
 {
     const struct dk_server *server = &facts->measurement->server;
@@ -253,14 +280,19 @@ static void put_server(struct builder *b, json_t *root, const struct dk_record_f
 
     put_text_if_set(b, object, "name", facts->server_name);
     put_text_if_set(b, object, "url", facts->server_url);
+    put_text_if_set(b, object, "location", facts->server_location);
+    put_text_if_set(b, object, "operator", facts->server_operator);
+    if (facts->server_net != DK_NET_UNSTATED)
+        put_text(b, object, "net", dk_net_text(facts->server_net));
     if (server->kind != DK_SERVER_KIND_AUTO)
         put_text(b, object, "kind", dk_server_kind_text(server->kind));
     put_status(b, object, server->status, server->reason, facts);
-    if (server->address[0] == '\0')
-        return;
-    put_text(b, object, "address", server->address);
-    put_known(b, object, "connect_ns", server->connect_ns);
-    put_text_if_set(b, object, "tls", server->tls);
+    if (server->address[0] != '\0') {
+        put_text(b, object, "address", server->address);
+        put_known(b, object, "connect_ns", server->connect_ns);
+        put_text_if_set(b, object, "tls", server->tls);
+    }
+    put_candidates(b, object, facts->measurement);
 }
 
 static void put_series(struct builder *b, json_t *object, const struct dk_series *series)
@@ -561,6 +593,7 @@ enum dk_err dk_record_build(const struct dk_record_facts *facts, struct dk_buf *
         put_rotation(&b, root, facts);
     } else {
         put_site(&b, root, facts);
+        put_inspection(&b, root, facts);
         put_link(&b, root, facts);
         put_server(&b, root, facts);
         put_figures(&b, root, facts);

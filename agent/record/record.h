@@ -34,7 +34,9 @@ struct dk_record_facts {
     int64_t duration_ns;             // monotonic
     const char *site_code, *site_name, *site_commune, *site_hamlet, *site_operator, *note; // "" when not set
     const struct dk_site *site;
-    const char *server_name, *server_url;
+    const char *server_name, *server_url, *server_location, *server_operator; // "" when not set
+    enum dk_net server_net;
+    const char *confirms; // id of the record that this run repeats; "" or NULL: none
     const struct dk_context *context;
     const struct dk_measurement *measurement;
     const struct dk_validity *validity; // NULL when nothing was measured
@@ -62,6 +64,15 @@ struct dk_record_head {
     char device_id[DK_SHA256_TEXT_SIZE];
     struct dk_wall start;
 };
+
+// Where a run was measured. Each text is "" where the record has none, or one that is too long.
+struct dk_record_origin {
+    char server_url[1024];
+    char confirms[DK_UUID_SIZE]; // id of the record that the run repeats
+};
+
+// Reads that from a record's payload. Errors: DATA (it is not a JSON object), MEMORY.
+enum dk_err dk_record_read_origin(const char *json, size_t len, struct dk_record_origin *out, struct dk_fault *fault);
 
 // Reads the head of a record's payload, strictly (duplicate keys, wrong types, wrong schema are errors).
 // Errors: DATA saying what is wrong; MEMORY.

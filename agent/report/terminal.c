@@ -134,6 +134,13 @@ static void report_server(const struct page *page, const struct dk_report_input 
         missing(page, _("Server"), server->status, server->reason);
     else if (name[0] != '\0') // the run's reason says the rest
         paragraph(page, _("Server"), COLOUR_NONE, "", "%s", name);
+    for (size_t i = 0; i < input->measurement->candidate_count; i++) {
+        const struct dk_candidate *candidate = &input->measurement->candidates[i];
+
+        if (candidate->status != DK_STATUS_OK)
+            paragraph(page, "", COLOUR_NONE, "", _("not used: %s: %s"),
+                      candidate->name[0] != '\0' ? candidate->name : candidate->url, candidate->reason);
+    }
 }
 
 static void report_link(const struct page *page, const struct dk_report_input *input)

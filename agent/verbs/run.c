@@ -9,12 +9,13 @@
 #include "agent/verbs/verbs.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct choices {
-    bool json, check;
+    bool json, check, confirm;
     enum dk_progress_mode progress;
 };
 
@@ -34,6 +35,8 @@ static enum dk_err read_arguments(int argc, char **argv, struct dk_arguments *ar
         {"format", "text|json", "the result as text, or exactly the record's payload", &format, NULL},
         {"progress", "auto|bar|json|none", "how to show that it goes on, on stderr", &progress, NULL},
         {"check", NULL, "exit status 1 = fail, 2 = inconclusive", NULL, &choices->check},
+        {"confirm", NULL, "repeat a run whose verdict is fail, against another server if there is one", NULL,
+         &choices->confirm},
         {0},
     };
     enum dk_err err = dk_arguments_read(argc, argv, DK_ARGUMENTS_MEASURING, own, arguments, fault);
@@ -63,8 +66,8 @@ static void print_result(const struct dk_run_result *result, const struct dk_set
     const struct dk_report_input input = {
         .kind = result->kind,
         .reason = result->reason,
-        .server_name = settings->servers[0].name,
-        .server_url = settings->servers[0].url,
+        .server_name = result->server->name,
+        .server_url = result->server->url,
         .site_operator = settings->site_operator,
         .context = &result->context,
         .measurement = &result->measurement,
@@ -97,35 +100,103 @@ static int deliver(const struct dk_settings *settings, int interrupt_fd)
     return err == DK_ERR_NOT_NOW ? 0 : status;
 }
 
-static int run(const struct dk_settings *settings, const struct choices *choices, struct dk_run_result *result,
-               struct dk_fault *fault)
+// What all runs of one command share.
+struct job {
+    struct dk_settings *settings;
+    const struct choices *choices;
+    const struct dk_rules *rules;
+    const struct dk_buf *profile;
+    const struct dk_run_hooks *hooks;
+    struct dk_progress_view *view;
+    size_t kept; // records
+    bool interrupted;
+};
+
+// One run and its record. *out is the caller's to free, whatever the status.
+static int run_once(struct job *job, const struct dk_repeated *repeated, struct dk_run_result *out)
+{
+    struct dk_fault fault = {0};
+    enum dk_err err = dk_run(job->settings, job->rules, job->profile, repeated, job->hooks, out, &fault);
+
+    dk_progress_end(job->view);
+    if (out->seq > 0) {
+        // Of several payloads, each has a line.
+        if (job->kept++ > 0 && (!job->choices->json || !dk_terminal_of(stdout).is_terminal))
+            putchar('\n');
+        print_result(out, job->settings, job->choices->json);
+        fflush(stdout);
+    }
+    job->interrupted = err == DK_ERR_INTERRUPTED;
+    if (err != DK_OK)
+        return dk_verb_fail("run", &fault);
+    return job->choices->check ? check_status(out->verdict.outcome) : 0;
+}
+
+// Waits before the repeat; false when the user ends it.
+static bool wait_gap(struct job *job)
+{
+    struct pollfd interrupt = {.fd = job->hooks->interrupt_fd, .events = POLLIN};
+    int64_t gap_ns = job->settings->confirm_gap_ns;
+
+    fprintf(stderr, "dokiem run: fail; it is repeated in %" PRId64 " s\n", gap_ns / DK_NS_PER_S);
+    job->interrupted = poll(&interrupt, 1, (int)(gap_ns / DK_NS_PER_MS)) != 0;
+    return !job->interrupted;
+}
+
+// A run, and with --confirm, when it fails, its repeat. The exit status is that of a fail only when both failed.
+static int run_and_confirm(struct job *job)
+{
+    struct dk_run_result first = {0}, second = {0};
+    int status = run_once(job, NULL, &first);
+
+    if (job->choices->confirm && first.kind == DK_KIND_MEASUREMENT && first.seq > 0 && !job->interrupted &&
+        first.verdict.outcome == DK_OUTCOME_FAIL && wait_gap(job)) {
+        const struct dk_repeated repeated = {first.id, first.server->url};
+
+        status = run_once(job, &repeated, &second);
+        if (status == 0 && job->choices->check)
+            status = check_status(DK_OUTCOME_INCONCLUSIVE);
+    }
+    dk_run_result_free(&first);
+    dk_run_result_free(&second);
+    return status;
+}
+
+// The worse of two exit statuses: an error, a fail, inconclusive, done.
+static int worse(int a, int b)
+{
+    static const int ranks[] = {0, 2, 1};
+    int rank_a = a < 3 ? ranks[a] : 3, rank_b = b < 3 ? ranks[b] : 3;
+
+    return rank_b > rank_a ? b : a;
+}
+
+static int run(struct dk_settings *settings, const struct choices *choices, struct dk_fault *fault)
 {
     struct dk_rules rules;
     struct dk_terminal terminal = dk_terminal_of(stderr);
     struct dk_progress_view view = dk_progress_view_make(stderr, &terminal, choices->progress);
     dk_auto_buf struct dk_buf profile = dk_buf_make(DK_PROFILE_MAX_BYTES);
-    enum dk_err err = dk_rules_load_text(&rules, settings->profile, &profile, fault);
 
-    if (err != DK_OK)
+    if (dk_rules_load_text(&rules, settings->profile, &profile, fault) != DK_OK)
         return dk_verb_fail("run", fault);
 
     const struct dk_run_hooks hooks = {dk_progress_show, &view, dk_interrupt_fd()};
+    struct job job = {settings, choices, &rules, &profile, &hooks, &view, 0, false};
+    bool both = settings->family == DK_FAMILY_BOTH;
 
-    err = dk_run(settings, &rules, &profile, &hooks, result, fault);
-    dk_progress_end(&view);
-    if (result->seq > 0)
-        print_result(result, settings, choices->json);
+    if (both)
+        settings->family = DK_FAMILY_IPV4;
 
-    int status = err != DK_OK ? dk_verb_fail("run", fault) : 0;
+    int status = run_and_confirm(&job);
 
-    if (result->seq > 0 && settings->collector_url[0] != '\0' && err != DK_ERR_INTERRUPTED) {
-        int delivery = deliver(settings, hooks.interrupt_fd);
-
-        if (status == 0)
-            status = delivery;
+    // Without a record something is wrong that the other family does not mend.
+    if (both && job.kept > 0 && !job.interrupted) {
+        settings->family = DK_FAMILY_IPV6;
+        status = worse(status, run_and_confirm(&job));
     }
-    if (status == 0 && choices->check)
-        status = check_status(result->verdict.outcome);
+    if (job.kept > 0 && settings->collector_url[0] != '\0' && !job.interrupted)
+        status = worse(status, deliver(settings, hooks.interrupt_fd));
     return status;
 }
 
@@ -134,15 +205,10 @@ int dk_verb_run(int argc, char **argv)
     struct dk_arguments arguments;
     struct choices choices = {0};
     struct dk_fault fault = {0};
-    struct dk_run_result result = {0};
 
     if (read_arguments(argc, argv, &arguments, &choices, &fault) != DK_OK)
         return dk_verb_fail("run", &fault);
     if (arguments.help_shown)
         return 0;
-
-    int status = run(&arguments.settings, &choices, &result, &fault);
-
-    dk_run_result_free(&result);
-    return status;
+    return run(&arguments.settings, &choices, &fault);
 }

@@ -61,6 +61,7 @@ struct dk_probe_run {
     size_t ready; // streams whose warm-up is complete
     enum dk_status status;
     char reason[DK_REASON_SIZE];
+    bool refused;
     enum dk_stop stop;
     struct dk_mono begun; // of the warm-up
     struct dk_sampler sampler;
@@ -366,6 +367,15 @@ static void start_timed_phase(struct dk_probe_run *run)
         fail(run, "the loop is full");
 }
 
+static int64_t moved_in_all(const struct dk_probe_run *run)
+{
+    int64_t bytes = 0;
+
+    for (size_t s = 0; s < run->streams_count; s++)
+        bytes += run->sampler.last_bytes[s];
+    return bytes;
+}
+
 static void on_transfer_end(void *argument, CURL *easy, CURLcode result)
 {
     struct stream *stream = argument;
@@ -374,6 +384,7 @@ static void on_transfer_end(void *argument, CURL *easy, CURLcode result)
     (void)easy;
     if (!dk_transfer_succeeded(&stream->transfer, result)) {
         stream->on_loop = false;
+        run->refused = stream->transfer.refused && moved_in_all(run) == 0;
         fail(run, "%s%s", run->phase == PHASE_WARM_UP ? "before the test: " : "", stream->transfer.reason);
         return;
     }
@@ -406,15 +417,6 @@ static void on_transfer_end(void *argument, CURL *easy, CURLcode result)
     stream->on_loop = false;
     if (request(stream) != DK_OK)
         fail(run, "out of memory");
-}
-
-static int64_t moved_in_all(const struct dk_probe_run *run)
-{
-    int64_t bytes = 0;
-
-    for (size_t s = 0; s < run->streams_count; s++)
-        bytes += run->sampler.last_bytes[s];
-    return bytes;
 }
 
 static void finish(struct dk_probe_run *run, enum dk_stop stop)
@@ -628,6 +630,7 @@ static void probe_fill(struct dk_probe_run *run, struct dk_measurement *measurem
     struct dk_throughput *out = run->upload ? &measurement->upload : &measurement->download;
 
     out->status = run->status;
+    out->refused = run->refused;
     snprintf(out->reason, sizeof out->reason, "%s", run->reason);
     out->streams = (int64_t)run->streams_count;
     out->stop = run->stop;

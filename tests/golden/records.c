@@ -58,7 +58,10 @@ static int print_measurements(void)
         sample.facts.seq = 1;
         sample.facts.prev[0] = '\0';
         sample.facts.site_code = sample.facts.site_name = sample.facts.site_operator = "";
-        sample.facts.server_name = "";
+        sample.facts.server_name = sample.facts.server_location = sample.facts.server_operator = "";
+        sample.facts.server_net = DK_NET_UNSTATED;
+        sample.facts.confirms = "019aa0b1-7c2a-7def-8123-456789abcdee";
+        m->candidate_count = 0;
         sample.facts.note = "Đo lại sau khi sửa \"router\"";
         failures += print(&sample);
         dk_measurement_free(m);

@@ -169,6 +169,9 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
                  .syn = {9, 31000000, 33500000, 52000000, 52000000},
                  .rtt_ack = {8000, 30900000, 61000000, 92000000, 140000000},
                  .rtt_timestamp = {0, -1, -1, -1, -1}},
+        .candidate_count = 2,
+        .candidates = {{"daklak", "https://speed.example.vn", DK_STATUS_OK, "", 19 * DK_NS_PER_MS, 3},
+                       {"", "http://192.0.2.7", DK_STATUS_FAILED, "connection refused", -1, 0}},
         .data_used_bytes = download_bps / 8 * 14,
     };
     dk_sample_judge(out);
@@ -190,6 +193,9 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
                                           .site = &out->site,
                                           .server_name = "daklak",
                                           .server_url = "https://speed.example.vn",
+                                          .server_location = "Buôn Ma Thuột",
+                                          .server_operator = "VNPT",
+                                          .server_net = DK_NET_OFF,
                                           .context = &out->context,
                                           .measurement = &out->measurement,
                                           .validity = &out->validity,

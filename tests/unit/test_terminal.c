@@ -88,6 +88,7 @@ static void each_outcome_is_said_with_its_basis(void)
         CU_ASSERT_TRUE(says(rows[i].outcome));
         CU_ASSERT_TRUE(says(rows[i].basis));
         CU_ASSERT_TRUE(says("daklak, 203.0.113.5"));
+        CU_ASSERT_TRUE(says("not used: http://192.0.2.7: connection refused"));
         CU_ASSERT_TRUE(says("number 7, 019aa0b1-7c2a-7def-8123-456789abcdef"));
         CU_ASSERT_TRUE(says("One run is one sample."));
         if (rows[i].technology == DK_TECHNOLOGY_4G)
