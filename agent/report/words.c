@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/report/words.h"
 
+#include <string.h>
+
 #include "agent/report/text.h"
 
 const char *dk_indicator_words(enum dk_indicator indicator)
@@ -57,4 +59,68 @@ const char *dk_flag_words(enum dk_flag_code code)
     default:
         return _("the rate was unsteady: it has no one level that the figure could stand for");
     }
+}
+
+const char *dk_indicator_path_words(const char *path)
+{
+#define X(name, text)                                                                                        \
+    if (strcmp(path, text) == 0)                                                                             \
+        return dk_indicator_words(DK_INDICATOR_##name);
+    DK_INDICATOR_LIST(X)
+#undef X
+    return NULL;
+}
+
+const char *dk_flag_code_words(const char *code)
+{
+#define X(name, text)                                                                                        \
+    if (strcmp(code, text) == 0)                                                                             \
+        return dk_flag_words(DK_FLAG_##name);
+    DK_FLAG_LIST(X)
+#undef X
+    return NULL;
+}
+
+const char *dk_code_words(const char *code)
+{
+    static const struct {
+        const char *code, *words;
+    } known[] = {
+        {"", N_("not stated")},
+        {"unknown", N_("not known")},
+        {"auto", N_("not declared")},
+        {"4g", "4G"},
+        {"5g", "5G"},
+        {"fixed", N_("fixed broadband")},
+        {"unstated", N_("not stated")},
+        {"indoor", N_("indoors")},
+        {"outdoor", N_("outdoors")},
+        {"moving", N_("moving")},
+        {"ethernet", "Ethernet"},
+        {"wifi", "Wi-Fi"},
+        {"cellular", N_("mobile network")},
+        {"ppp", "PPP"},
+        {"tunnel", N_("tunnel (VPN)")},
+        {"loopback", N_("this machine itself")},
+        {"synchronised", N_("synchronised")},
+        {"unsynchronised", N_("not synchronised")},
+        {"ok", N_("measured")},
+        {"failed", N_("failed")},
+        {"invalid", N_("not valid")},
+        {"not_measured", N_("not measured")},
+        {"time", N_("its fixed length")},
+        {"precise", N_("precise enough")},
+        {"verdict", N_("the verdict is certain")},
+        {"budget", N_("the data budget")},
+        {"stamp", "STAMP"},
+        {"icmp", "ICMP"},
+        {"tcp", "TCP"},
+        {"http", "HTTP"},
+        {"none", "–"},
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(code, known[i].code) == 0)
+            return _(known[i].words);
+    return NULL;
 }

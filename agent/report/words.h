@@ -10,3 +10,12 @@ const char *dk_indicator_words(enum dk_indicator indicator);
 
 // What a flag means for who reads the figures, in one sentence without its end.
 const char *dk_flag_words(enum dk_flag_code code);
+
+// The same for their codes as records have them ("download.rate_bps", "host_limited"); NULL for one that is
+// not known.
+const char *dk_indicator_path_words(const char *path);
+const char *dk_flag_code_words(const char *code);
+
+// Any other code of a record ("wifi", "4g", "indoor", "not_measured" …) in words; NULL for one that is not
+// known.
+const char *dk_code_words(const char *code);

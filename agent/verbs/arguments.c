@@ -89,7 +89,7 @@ static void print_help(const char *name, enum dk_arguments_kind kind, const stru
 static enum dk_err scan(int argc, char **argv, enum dk_arguments_kind kind, struct table *table,
                         struct dk_arguments *out, struct dk_fault *fault)
 {
-    const char *shorts = kind == DK_ARGUMENTS_MEASURING ? ":h46" : ":h";
+    const char *shorts = kind == DK_ARGUMENTS_MEASURING ? ":h46" : ":ho:";
     const char *family = NULL;
 
     opterr = 0;
@@ -99,6 +99,12 @@ static enum dk_err scan(int argc, char **argv, enum dk_arguments_kind kind, stru
 
         if (letter == -1)
             break;
+        // -o is the --output of the verbs that have one.
+        for (int i = 0; letter == 'o' && i < table->count; i++)
+            if (table->rows[i].own != NULL && strcmp(table->longs[i].name, "output") == 0) {
+                index = i;
+                letter = 0;
+            }
         if (letter == '4' || letter == '6') {
             const char *one = letter == '4' ? "ipv4" : "ipv6";
 

@@ -10,6 +10,7 @@ const struct dk_verb dk_verbs[] = {
     {"status", "", "the device, its journal and what waits for delivery", dk_verb_status},
     {"list", "", "the records kept, a line each", dk_verb_list},
     {"show", "ID", "one record: its id, its number, or 'last'", dk_verb_show},
+    {"report", "[ID|SEQ|FILE...]", "one HTML page for people: verdict, plots, how to check it", dk_verb_report},
     {"verify", "FILE...", "check signatures and the chain, offline", dk_verb_verify},
     {"recompute", "FILE...", "compute figures and verdict again from the record's own samples", dk_verb_recompute},
     {"wire", "FILE", "what a packet capture shows: round trips, retransmissions, rates", dk_verb_wire},

@@ -49,6 +49,7 @@ LIBRARIES = {
     r"jansson\.h": ["agent/record/", "agent/deliver/", "agent/report/", "agent/verbs/", "collector/", "tests/"],
     r"sqlite3\.h": ["collector/", "tests/"],
     r"microhttpd\.h": ["collector/", "probes/reference/", "tests/"],
+    r"qrencode\.h": ["agent/report/qr.c"],
     r"pcap/.*|pcap\.h": ["probes/capture/", "tests/"],
     r"curl/.*": ["probes/", "agent/deliver/", "agent/main.c", "agent/verbs/", "tests/"],
     r"openssl/.*": ["agent/base/", "agent/record/", "probes/", "collector/", "agent/verbs/version.c", "tests/"],
