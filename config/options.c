@@ -537,6 +537,8 @@ static const struct dk_option options[] = {
     {"judge", "profile", "profile",
      KEPT_AS("text", profile, "a name or an absolute path"), .fallback = "vn-2025",
      FIELD(profile), .help = "the rules to judge by"},
+    {"judge", "profile_key", NULL, PATH, .fallback = "", FIELD(profile_key),
+     .help = "public key (JWK or PEM) that must have signed the profile; unset: any may be used"},
 
     {"journal", "state_dir", "state", PATH, .fallback = "/var/lib/dokiem", FIELD(state_dir),
      .help = "folder of the key, the journal and the receipts"},

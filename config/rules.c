@@ -467,6 +467,8 @@ enum dk_err dk_rules_read_text(struct dk_rules *out, const char *name, const cha
 
 // --- finding a profile ----------------------------------------------------------------------------------------------
 
+static const char *const folders[] = {"/etc/dokiem/profiles", "/usr/share/dokiem/profiles"};
+
 static enum dk_err load_text(struct dk_rules *out, const char *name, const char *text, size_t len,
                              struct dk_buf *copy, struct dk_fault *fault)
 {
@@ -487,22 +489,42 @@ static enum dk_err load_file(struct dk_rules *out, const char *path, struct dk_b
 
 enum dk_err dk_rules_load(struct dk_rules *out, const char *profile, struct dk_fault *fault)
 {
-    return dk_rules_load_text(out, profile, NULL, fault);
+    return dk_rules_load_text(out, profile, NULL, NULL, fault);
 }
 
-enum dk_err dk_rules_load_text(struct dk_rules *out, const char *profile, struct dk_buf *text,
+bool dk_rules_are_built_in(const char *text, size_t len)
+{
+    for (const struct dk_embedded *e = dk_embedded_profiles; e->name != NULL; e++)
+        if (e->len == len && memcmp(e->data, text, len) == 0)
+            return true;
+    return false;
+}
+
+// The file that `profile` names, "" when there is none: then it may be built in.
+static bool find_file(const char *profile, char out[static PATH_MAX])
+{
+    out[0] = '\0';
+    if (strchr(profile, '/') != NULL)
+        return snprintf(out, PATH_MAX, "%s", profile) < PATH_MAX;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+        if (snprintf(out, PATH_MAX, "%s/%s.ini", folders[i], profile) < PATH_MAX &&
+            (access(out, F_OK) == 0 || errno == EACCES))
+            return true;
+    out[0] = '\0';
+    return false;
+}
+
+enum dk_err dk_rules_load_text(struct dk_rules *out, const char *profile, struct dk_buf *text, char *path,
                                struct dk_fault *fault)
 {
-    static const char *const folders[] = {"/etc/dokiem/profiles", "/usr/share/dokiem/profiles"};
     dk_auto_buf struct dk_buf built_in = dk_buf_make(256);
-    char path[PATH_MAX];
+    char own_path[PATH_MAX];
+    bool file = find_file(profile, own_path);
 
-    if (strchr(profile, '/') != NULL)
-        return load_file(out, profile, text, fault);
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
-        if (snprintf(path, sizeof path, "%s/%s.ini", folders[i], profile) < (int)sizeof path &&
-            (access(path, F_OK) == 0 || errno == EACCES))
-            return load_file(out, path, text, fault);
+    if (path != NULL)
+        memcpy(path, own_path, sizeof own_path);
+    if (file)
+        return load_file(out, own_path, text, fault);
     for (const struct dk_embedded *e = dk_embedded_profiles; e->name != NULL; e++) {
         if (strcmp(e->name, profile) == 0)
             return load_text(out, profile, (const char *)e->data, e->len, text, fault);

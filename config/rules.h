@@ -123,8 +123,12 @@ enum dk_err dk_rules_read_text(struct dk_rules *out, const char *name, const cha
 // /usr/share/dokiem/profiles, then among those built in. A file that is there but wrong is an error, not passed over.
 // *out is set only on success. Errors: CONFIG, MEMORY.
 enum dk_err dk_rules_load(struct dk_rules *out, const char *profile, struct dk_fault *fault);
-// The same, and appends the profile's bytes to `text`.
-enum dk_err dk_rules_load_text(struct dk_rules *out, const char *profile, struct dk_buf *text,
+// The same, and appends the profile's bytes to `text` (NULL: not), and writes the path of its file, "" when it is built
+// in, to `path` (PATH_MAX bytes; NULL: not), also on an error.
+enum dk_err dk_rules_load_text(struct dk_rules *out, const char *profile, struct dk_buf *text, char *path,
                                struct dk_fault *fault);
+
+// True when the bytes are those of a profile that is built in.
+bool dk_rules_are_built_in(const char *text, size_t len);
 
 enum { DK_PROFILE_MAX_BYTES = 1 << 20 };

@@ -76,6 +76,7 @@ struct dk_settings {
     char note[DK_NOTE_SIZE];
     // [judge]
     char profile[PATH_MAX]; // name, or path when it contains '/'
+    char profile_key[PATH_MAX]; // "": a profile needs no signature
     // [journal]
     char state_dir[PATH_MAX];
     int64_t journal_max_bytes;

@@ -11,10 +11,11 @@
 
 #include <stddef.h>
 
-#define DK_TYP_RECORD  "dokiem-record"
-#define DK_TYP_RECEIPT "dokiem-receipt"
-#define DK_TYP_ENROL   "dokiem-enrol"
+#define DK_TYP_RECORD   "dokiem-record"
+#define DK_TYP_RECEIPT  "dokiem-receipt"
+#define DK_TYP_ENROL    "dokiem-enrol"
 #define DK_TYP_ROTATION "dokiem-rotation"
+#define DK_TYP_PROFILE  "dokiem-profile"
 
 enum { DK_JWS_MAX_BYTES = 2 << 20 };
 

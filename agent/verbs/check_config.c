@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/verbs/arguments.h"
+#include "agent/verbs/profile.h"
 #include "agent/verbs/verbs.h"
 #include "config/ini.h"
 #include "config/rules.h"
@@ -71,7 +72,7 @@ int dk_verb_check_config(int argc, char **argv)
         (void)dk_fail(&fault, DK_ERR_USAGE, arguments.operands[0], "name a file with --config", "is not expected");
         return dk_verb_fail("check-config", &fault);
     }
-    if (dk_rules_load(&rules, arguments.settings.profile, &fault) != DK_OK)
+    if (dk_verb_profile(&arguments.settings, &rules, NULL, &fault) != DK_OK)
         return dk_verb_fail("check-config", &fault);
 
     bool file = arguments.config_path[0] != '\0';

@@ -6,6 +6,7 @@
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/delivery.h"
 #include "agent/verbs/interrupt.h"
+#include "agent/verbs/profile.h"
 #include "agent/verbs/verbs.h"
 
 #include <inttypes.h>
@@ -178,7 +179,7 @@ static int run(struct dk_settings *settings, const struct choices *choices, stru
     struct dk_progress_view view = dk_progress_view_make(stderr, &terminal, choices->progress);
     dk_auto_buf struct dk_buf profile = dk_buf_make(DK_PROFILE_MAX_BYTES);
 
-    if (dk_rules_load_text(&rules, settings->profile, &profile, fault) != DK_OK)
+    if (dk_verb_profile(settings, &rules, &profile, fault) != DK_OK)
         return dk_verb_fail("run", fault);
 
     const struct dk_run_hooks hooks = {dk_progress_show, &view, dk_interrupt_fd()};

@@ -17,6 +17,7 @@ const struct dk_verb dk_verbs[] = {
     {"keygen", "", "make the device's key and its state folder", dk_verb_keygen},
     {"enrol", "", "make the device known to a collector", dk_verb_enrol},
     {"check-config", "", "print the configuration that would be used", dk_verb_check_config},
+    {"sign-profile", "FILE", "sign a profile with the device's key, for [judge] profile_key", dk_verb_sign_profile},
     {"capabilities", "", "what can be measured here, and the highest rate", dk_verb_capabilities},
     {"version", "", "print the version", dk_verb_version},
     {NULL, NULL, NULL, NULL},

@@ -29,6 +29,7 @@ int dk_verb_recompute(int argc, char **argv);
 int dk_verb_wire(int argc, char **argv);
 int dk_verb_keygen(int argc, char **argv);
 int dk_verb_enrol(int argc, char **argv);
+int dk_verb_sign_profile(int argc, char **argv);
 int dk_verb_check_config(int argc, char **argv);
 int dk_verb_capabilities(int argc, char **argv);
 int dk_verb_version(int argc, char **argv);
