@@ -2,11 +2,14 @@
 #include "probes/datagram.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include <linux/errqueue.h>
 #include <linux/net_tstamp.h>
+
+#include "probes/socket.h"
 
 static const int64_t tight_ns = 1 * DK_NS_PER_US;
 static const int64_t step_ns = 20 * DK_NS_PER_US;
@@ -29,6 +32,27 @@ void dk_datagram_prepare(int fd, int family, enum dk_sendings_told told)
         (void)setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &on, sizeof on);
         (void)setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
     }
+}
+
+bool dk_datagram_open(int fd, const char *interface, const struct sockaddr *peer, socklen_t len, char *reason,
+                      size_t size)
+{
+    char name[DK_SOCKET_NAME_SIZE];
+    const char *what = NULL;
+
+    dk_socket_describe(peer, len, name);
+    if (fd < 0)
+        what = "socket";
+    else if (interface[0] != '\0' && !dk_socket_bind_interface(fd, interface, peer->sa_family))
+        what = interface;
+    else if (connect(fd, peer, len) != 0)
+        what = name;
+    if (what != NULL) {
+        snprintf(reason, size, "%s: %s", what, strerror(errno));
+        return false;
+    }
+    dk_datagram_prepare(fd, peer->sa_family, DK_SENDINGS_ALL);
+    return true;
 }
 
 struct dk_instant dk_instant_now(void)

@@ -52,6 +52,12 @@ enum dk_sendings_told { DK_SENDINGS_NONE, DK_SENDINGS_ASKED, DK_SENDINGS_ALL };
 // that are sent. What an old kernel cannot give is left out.
 void dk_datagram_prepare(int fd, int family, enum dk_sendings_told told);
 
+// Makes `fd`, a socket of a probe just opened, ready: bound to `interface` ("" for any), connected to `peer`, so that
+// the kernel passes on what comes from there only, and what ICMP says of it, and prepared with the times of sendings.
+// With -1 errno says why there is no socket. False with "WHAT: WHY" in `reason`; `fd` stays the caller's.
+bool dk_datagram_open(int fd, const char *interface, const struct sockaddr *peer, socklen_t len, char *reason,
+                      size_t size);
+
 // Now, on both clocks, read within about 1 µs of each other unless the machine allows no better.
 struct dk_instant dk_instant_now(void);
 

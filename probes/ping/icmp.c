@@ -43,11 +43,11 @@ static void stop(void *argument)
         dk_loop_unwatch(run->rounds.loop, run->fd);
 }
 
-static void fail(struct dk_probe_run *run, const char *what, const char *why)
+static void fail(struct dk_probe_run *run, const char *why)
 {
     char reason[DK_REASON_SIZE];
 
-    snprintf(reason, sizeof reason, "ICMP: %s: %s", what, why);
+    snprintf(reason, sizeof reason, "ICMP: %.180s", why);
     dk_rounds_finish(&run->rounds, DK_STATUS_FAILED, reason);
 }
 
@@ -159,7 +159,7 @@ static void begin(struct dk_probe_run *run, const char *server)
 {
     struct sockaddr_storage address = {0};
     socklen_t len = 0;
-    const char *interface = run->rounds.plan->interface;
+    char reason[DK_REASON_SIZE];
 
     if (!dk_socket_address(server, 0, &address, &len)) {
         dk_rounds_finish(&run->rounds, DK_STATUS_NOT_MEASURED, "the server was not reached and has no address to ping");
@@ -174,17 +174,11 @@ static void begin(struct dk_probe_run *run, const char *server)
                          "net.ipv4.ping_group_range, allows it");
         return;
     }
-    if (run->fd < 0)
-        fail(run, "socket", strerror(errno));
-    else if (interface[0] != '\0' && !dk_socket_bind_interface(run->fd, interface, address.ss_family))
-        fail(run, interface, strerror(errno));
-    else if (connect(run->fd, (struct sockaddr *)&address, len) != 0)
-        fail(run, run->peer, strerror(errno));
-    if (run->rounds.done)
-        return;
-    dk_datagram_prepare(run->fd, address.ss_family, DK_SENDINGS_ALL);
-    if (dk_loop_watch(run->rounds.loop, run->fd, POLLIN, on_readable, run) != DK_OK)
-        fail(run, "loop", "no free slot");
+    if (!dk_datagram_open(run->fd, run->rounds.plan->interface, (struct sockaddr *)&address, len, reason,
+                          sizeof reason))
+        fail(run, reason);
+    else if (dk_loop_watch(run->rounds.loop, run->fd, POLLIN, on_readable, run) != DK_OK)
+        fail(run, "loop: no free slot");
     else
         dk_rounds_begin(&run->rounds);
 }

@@ -251,7 +251,7 @@ static const struct dk_rounds_carrier carrier = {send_packet, receive, finish_un
 static void on_resolved(void *argument, const struct sockaddr *address, socklen_t len, const char *reason)
 {
     struct dk_probe_run *run = argument;
-    const char *interface = run->rounds.plan->interface;
+    char why[DK_REASON_SIZE];
 
     if (run->rounds.done)
         return;
@@ -261,22 +261,13 @@ static void on_resolved(void *argument, const struct sockaddr *address, socklen_
     }
     dk_socket_describe(address, len, run->peer);
     run->fd = socket(address->sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (run->fd < 0) {
-        fail(run, "socket", strerror(errno));
-        return;
-    }
-    if (interface[0] != '\0' && !dk_socket_bind_interface(run->fd, interface, address->sa_family)) {
-        fail(run, interface, strerror(errno));
-        return;
-    }
-    // Connected: the kernel passes on what comes from this peer only, and what ICMP says of it.
-    if (connect(run->fd, address, len) != 0) {
-        fail(run, run->peer, strerror(errno));
-        return;
-    }
-    dk_datagram_prepare(run->fd, address->sa_family, DK_SENDINGS_ALL);
+
+    bool opened = dk_datagram_open(run->fd, run->rounds.plan->interface, address, len, why, sizeof why);
+
     run->error_estimate = dk_stamp_clock_error();
-    if (dk_loop_watch(run->rounds.loop, run->fd, POLLIN, on_readable, run) != DK_OK)
+    if (!opened)
+        fail(run, "socket", why);
+    else if (dk_loop_watch(run->rounds.loop, run->fd, POLLIN, on_readable, run) != DK_OK)
         fail(run, "loop", "no free slot");
     else
         dk_rounds_begin(&run->rounds);
