@@ -74,8 +74,10 @@ static void print_help(const char *name, enum dk_arguments_kind kind, const stru
                      row->own->argument != NULL ? row->own->argument : "");
             printf("  %-26s %s\n", left, row->own->help);
         } else if (row->option != NULL) {
-            snprintf(left, sizeof left, "--%s VALUE", row->option->argument);
-            printf("  %-26s %s\n", left, row->option->help);
+            bool server = strcmp(row->option->argument, "server") == 0;
+
+            snprintf(left, sizeof left, "--%s %s", row->option->argument, server ? "NAME|URL" : "VALUE");
+            printf("  %-26s %s%s\n", left, row->option->help, server ? "; may be there more than once" : "");
             printf("  %-26s   %s; default %s\n", "", row->option->allowed,
                    row->option->fallback[0] != '\0' ? row->option->fallback : "none");
         } else {

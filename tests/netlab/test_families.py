@@ -84,6 +84,34 @@ class Families(unittest.TestCase):
         self.check(*self.measure("-6"), "wan0", netlab.SERVER6)
         self.check(*self.measure("-6", "--interface", "wan0", host=f"[{netlab.SERVER6}]"), "wan0", netlab.SERVER6)
 
+    def run_both(self, *options, host=NAME, status=0):
+        """The two records."""
+        done = self.lab.agent.run(program("agent/dokiem"), "run", "--server", f"http://{host}:{netlab.HTTP_PORT}",
+                                  "--stamp", "off", "--duration", "1", "--format", "json", "--state", self.state,
+                                  "--technology", "5g", *options, check=False)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def test_both_families_are_two_runs(self):
+        for asked, options in ((("download", "upload"), ("-6", "-4")), ((), ("--family", "both", "--only", "latency"))):
+            first, second = self.run_both(*options)
+            self.assertEqual(first["server"]["address"], netlab.SERVER)
+            self.assertEqual(second["server"]["address"], netlab.SERVER6)
+            self.assertEqual(second["seq"], first["seq"] + 1)
+            for record in (first, second):
+                for figures in (*[record[name] for name in asked], record["latency"]["idle"]):
+                    self.assertEqual(figures["status"], "ok", figures)
+                # 40 Mb/s is no 5G.
+                self.assertEqual(record["verdict"]["outcome"], "fail" if asked else "not_applicable")
+
+    def test_of_both_families_the_worse_counts(self):
+        for host, failed in ((netlab.SERVER, 1), (f"[{netlab.SERVER6}]", 0)):
+            records = self.run_both("-4", "-6", "--check", "--only", "latency,download", host=host, status=69)
+            self.assertEqual(records[failed]["kind"], "failed")
+            self.assertEqual(records[1 - failed]["kind"], "measurement")
+            self.assertEqual(records[1 - failed]["verdict"]["outcome"], "fail")
+        self.run_both("-4", "-6", "--check", "--only", "download", status=1)
+
     def test_what_cannot_be_used_is_said(self):
         for options, host, reason in (
                 (["--interface", "nope0"], NAME, "there is no interface 'nope0'"),
