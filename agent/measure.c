@@ -454,3 +454,32 @@ enum dk_err dk_measure(const struct dk_settings *settings, const struct dk_rules
     *interrupted = session.interrupted;
     return err;
 }
+
+static void add_bound(const struct session *session, const char *probe_name, struct dk_measure_bound *bound)
+{
+    const struct dk_probe *probe = dk_probe_find(probe_name);
+
+    if (probe == NULL)
+        return;
+    bound->bytes += probe->max_bytes(&session->plan);
+    bound->duration_ns += probe->max_duration_ns(&session->plan);
+}
+
+struct dk_measure_bound dk_measure_bound(const struct dk_settings *settings)
+{
+    struct dk_context nowhere = {0};
+    struct session session = {.settings = settings, .context = &nowhere};
+    struct dk_measure_bound bound = {0};
+    int64_t only = settings->only;
+
+    make_plan(&session, &settings->servers[0]);
+    add_bound(&session, "reach", &bound);
+    for (size_t i = 0; (only & DK_ONLY_LATENCY) && i < sizeof latency_methods / sizeof latency_methods[0]; i++)
+        if (settings->latency_method == DK_METHOD_NONE || settings->latency_method == latency_methods[i])
+            add_bound(&session, dk_method_text(latency_methods[i]), &bound);
+    if (only & DK_ONLY_DOWNLOAD)
+        add_bound(&session, "download", &bound);
+    if (only & DK_ONLY_UPLOAD)
+        add_bound(&session, "upload", &bound);
+    return bound;
+}

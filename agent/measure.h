@@ -34,3 +34,10 @@ enum dk_err dk_measure(const struct dk_settings *settings, const struct dk_rules
                        const struct dk_run_hooks *hooks, struct dk_server_choice *choice,
                        struct dk_measurement *measurement, struct dk_context *context, bool *interrupted,
                        struct dk_fault *fault);
+
+// The most that a measurement as `settings` say can take, by the bounds that its probes keep.
+struct dk_measure_bound {
+    int64_t bytes;       // both directions, all probes
+    int64_t duration_ns;
+};
+struct dk_measure_bound dk_measure_bound(const struct dk_settings *settings);

@@ -65,6 +65,7 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
         .server_location = result->server->location,
         .server_operator = result->server->network_operator,
         .server_net = result->server->net,
+        .inspection = &settings->inspection,
         .confirms = repeated != NULL ? repeated->id : NULL,
         .context = &result->context,
         .measurement = &result->measurement,

@@ -534,6 +534,17 @@ static const struct dk_option options[] = {
      .help = "minimum download rate that the operator declares for the area (Vdmin)"},
     {"site", "note", "note", TEXT("900"), .fallback = "", FIELD(note), .help = "remark kept in every record"},
 
+    {"inspection", "case", "case", TEXT("127"), .fallback = "", FIELD(inspection.case_number),
+     .help = "number of the case that the run belongs to"},
+    {"inspection", "inspector", "inspector", TEXT("127"), .fallback = "", FIELD(inspection.inspector),
+     .help = "who measures"},
+    {"inspection", "place", "place", TEXT("255"), .fallback = "", FIELD(inspection.place),
+     .help = "where it is measured, in words"},
+    {"inspection", "tariff", "tariff", TEXT("127"), .fallback = "", FIELD(inspection.tariff),
+     .help = "the subscriber's plan, as the operator calls it"},
+    {"inspection", "photo", "photo", PATH, .fallback = "", FIELD(inspection.photo),
+     .help = "picture of the place; its SHA-256 is kept in the record"},
+
     {"judge", "profile", "profile",
      KEPT_AS("text", profile, "a name or an absolute path"), .fallback = "vn-2025",
      FIELD(profile), .help = "the rules to judge by"},

@@ -7,6 +7,7 @@
 #include "agent/base/buf.h"
 #include "agent/base/error.h"
 #include "agent/base/terms.h"
+#include "config/inspection.h"
 #include "config/site.h"
 
 #include <limits.h>
@@ -74,6 +75,7 @@ struct dk_settings {
     char site_operator[DK_NAME_SIZE];
     struct dk_site site;
     char note[DK_NOTE_SIZE];
+    struct dk_inspection inspection;
     // [judge]
     char profile[PATH_MAX]; // name, or path when it contains '/'
     char profile_key[PATH_MAX]; // "": a profile needs no signature

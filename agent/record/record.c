@@ -265,12 +265,25 @@ static void put_candidates(struct builder *b, json_t *server, const struct dk_me
 
 static void put_inspection(struct builder *b, json_t *root, const struct dk_record_facts *facts)
 {
-    if (facts->confirms == NULL || facts->confirms[0] == '\0')
-        return;
+    static const struct dk_inspection nothing;
+    const struct dk_inspection *from = facts->inspection != NULL ? facts->inspection : &nothing;
+    const char *confirms = facts->confirms != NULL ? facts->confirms : "";
+    const struct {
+        const char *key, *text;
+    } members[] = {
+        {"case", from->case_number}, {"inspector", from->inspector},       {"place", from->place},
+        {"tariff", from->tariff},    {"photo_sha256", from->photo_sha256}, {"campaign", from->campaign},
+        {"confirms", confirms},
+    };
+    json_t *object = NULL;
 
-    json_t *object = put_object(b, root, "inspection");
-
-    put_text(b, object, "confirms", facts->confirms);
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        if (members[i].text[0] == '\0')
+            continue;
+        if (object == NULL)
+            object = put_object(b, root, "inspection");
+        put_text(b, object, members[i].key, members[i].text);
+    }
 }
 
 static void put_server(struct builder *b, json_t *root, const struct dk_record_facts *facts)

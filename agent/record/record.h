@@ -11,6 +11,7 @@
 #include "agent/base/terms.h"
 #include "agent/context/context.h"
 #include "agent/judge/verdict.h"
+#include "config/inspection.h"
 #include "config/site.h"
 #include "probes/measurement.h"
 
@@ -36,6 +37,7 @@ struct dk_record_facts {
     const struct dk_site *site;
     const char *server_name, *server_url, *server_location, *server_operator; // "" when not set
     enum dk_net server_net;
+    const struct dk_inspection *inspection; // NULL: nothing is stated
     const char *confirms; // id of the record that this run repeats; "" or NULL: none
     const struct dk_context *context;
     const struct dk_measurement *measurement;

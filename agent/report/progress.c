@@ -101,6 +101,38 @@ static enum dk_err append_numbers(struct dk_buf *out, const struct dk_progress *
     return dk_buf_printf(out, "  %lld s", (long long)(progress->elapsed_ns / DK_NS_PER_S));
 }
 
+static void remember_rate(struct dk_progress_view *view, const struct dk_progress *progress)
+{
+    if (view->probe != progress->probe)
+        view->rates = 0;
+    view->probe = progress->probe;
+    if (progress->rate_bps <= 0)
+        return;
+    if (view->rates == DK_SPARKS)
+        memmove(view->rates_bps, view->rates_bps + 1, (--view->rates) * sizeof view->rates_bps[0]);
+    view->rates_bps[view->rates++] = progress->rate_bps;
+}
+
+// The last `columns` rates, each as high as its part of the highest.
+static enum dk_err append_sparks(struct dk_buf *out, const struct dk_progress_view *view, size_t columns)
+{
+    static const char *const blocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    static const char *const signs[] = {"_", ".", "-", "-", "=", "=", "#", "#"};
+    const char *const *marks = view->terminal.utf8 ? blocks : signs;
+    int64_t highest = 1;
+    enum dk_err err = dk_buf_append(out, "  ", 2);
+
+    for (size_t i = 0; i < view->rates; i++)
+        if (view->rates_bps[i] > highest)
+            highest = view->rates_bps[i];
+    for (size_t i = columns; i > 0 && err == DK_OK; i--) {
+        const char *mark = i <= view->rates ? marks[(view->rates_bps[view->rates - i] * 8 - 1) / highest] : " ";
+
+        err = dk_buf_append(out, mark, strlen(mark));
+    }
+    return err;
+}
+
 static void draw(struct dk_progress_view *view, const char *line)
 {
     size_t columns = dk_text_columns(line);
@@ -118,14 +150,20 @@ static void show_bar(struct dk_progress_view *view, const struct dk_progress *pr
     if (dk_text_append_clean(&line, phase_of(progress->probe)) != DK_OK ||
         append_numbers(&numbers, progress) != DK_OK)
         return;
+    remember_rate(view, progress);
 
     size_t used = dk_text_columns(dk_buf_text(&line)) + dk_text_columns(dk_buf_text(&numbers)) + 2;
 
     // The last column stays free: some terminals would go on to the next line.
     if (progress->duration_ns > 0 && used + 1 + BAR_MIN_COLUMNS <= room) {
-        size_t bar = room - used - 1 < BAR_MAX_COLUMNS ? room - used - 1 : BAR_MAX_COLUMNS;
+        size_t spare = room - used - 1;
+        // The rates of the last seconds get what the bar can spare.
+        bool sparks = view->rates > 0 && spare >= BAR_MIN_COLUMNS + DK_SPARKS + 2;
+        size_t rest = sparks ? spare - DK_SPARKS - 2 : spare;
 
-        if (append_bar(&line, progress, bar, view->terminal.utf8) != DK_OK)
+        if (append_bar(&line, progress, rest < BAR_MAX_COLUMNS ? rest : BAR_MAX_COLUMNS, view->terminal.utf8) !=
+                DK_OK ||
+            (sparks && append_sparks(&line, view, DK_SPARKS) != DK_OK))
             return;
     } else if (used - 1 > room) {
         return;

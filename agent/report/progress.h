@@ -20,11 +20,17 @@ enum dk_progress_mode {
 // Reads "auto", "bar", "json" or "none". False leaves *out untouched.
 bool dk_progress_mode_parse(const char *text, enum dk_progress_mode *out);
 
+// The last rates that are drawn as a line of bars.
+enum { DK_SPARKS = 24 };
+
 struct dk_progress_view {
     FILE *out; // borrowed
     enum dk_progress_mode mode;
     struct dk_terminal terminal;
     size_t drawn; // columns of the line that stands there now
+    const char *probe;              // whose rates these are; NULL: nobody's
+    int64_t rates_bps[DK_SPARKS];   // the last is the latest
+    size_t rates;
 };
 
 // A view on `out` (stderr). Nothing is written yet. The bar needs a terminal: elsewhere the view writes

@@ -3,8 +3,12 @@
 
 #include "agent/report/progress.h"
 #include "agent/report/terminal.h"
+#include "agent/base/file.h"
 #include "agent/verbs/arguments.h"
+#include "agent/verbs/ask.h"
+#include "agent/verbs/campaigns.h"
 #include "agent/verbs/delivery.h"
+#include "agent/verbs/dry_run.h"
 #include "agent/verbs/interrupt.h"
 #include "agent/verbs/profile.h"
 #include "agent/verbs/verbs.h"
@@ -15,8 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PHOTO_MAX_BYTES = 64 << 20 };
+
 struct choices {
-    bool json, check, confirm;
+    bool json, check, confirm, ask, no_campaign, dry;
     enum dk_progress_mode progress;
 };
 
@@ -38,6 +44,10 @@ static enum dk_err read_arguments(int argc, char **argv, struct dk_arguments *ar
         {"check", NULL, "exit status 1 = fail, 2 = inconclusive", NULL, &choices->check},
         {"confirm", NULL, "repeat a run whose verdict is fail, against another server if there is one", NULL,
          &choices->confirm},
+        {"ask", NULL, "ask for case, place and line", NULL, &choices->ask},
+        {"dry-run", NULL, "say what would be done: server, seconds, bytes, checks; measure nothing", NULL,
+         &choices->dry},
+        {"no-campaign", NULL, "a run that is no sample of the campaign that is going on", NULL, &choices->no_campaign},
         {0},
     };
     enum dk_err err = dk_arguments_read(argc, argv, DK_ARGUMENTS_MEASURING, own, arguments, fault);
@@ -182,6 +192,11 @@ static int run(struct dk_settings *settings, const struct choices *choices, stru
     if (dk_verb_profile(settings, &rules, &profile, fault) != DK_OK)
         return dk_verb_fail("run", fault);
 
+    if (choices->dry) {
+        dk_dry_run_print(settings, &rules);
+        return 0;
+    }
+
     const struct dk_run_hooks hooks = {dk_progress_show, &view, dk_interrupt_fd()};
     struct job job = {settings, choices, &rules, &profile, &hooks, &view, 0, false};
     bool both = settings->family == DK_FAMILY_BOTH;
@@ -201,6 +216,24 @@ static int run(struct dk_settings *settings, const struct choices *choices, stru
     return status;
 }
 
+// What must be in order before anything is measured: the answers, the photo, the campaign.
+static enum dk_err prepare(struct dk_settings *settings, const struct choices *choices, struct dk_fault *fault)
+{
+    struct dk_inspection *inspection = &settings->inspection;
+    enum dk_err err = choices->ask ? dk_ask(settings, fault) : DK_OK;
+
+    if (err == DK_OK && inspection->photo[0] != '\0') {
+        dk_auto_buf struct dk_buf photo = dk_buf_make(PHOTO_MAX_BYTES);
+
+        err = dk_file_read(inspection->photo, &photo, fault);
+        if (err == DK_OK)
+            err = dk_sha256_hex(photo.data, photo.len, inspection->photo_sha256);
+    }
+    if (err == DK_OK && !choices->no_campaign && !choices->dry)
+        err = dk_campaign_admit(settings, fault);
+    return err;
+}
+
 int dk_verb_run(int argc, char **argv)
 {
     struct dk_arguments arguments;
@@ -211,5 +244,11 @@ int dk_verb_run(int argc, char **argv)
         return dk_verb_fail("run", &fault);
     if (arguments.help_shown)
         return 0;
-    return run(&arguments.settings, &choices, &fault);
+    if (prepare(&arguments.settings, &choices, &fault) != DK_OK)
+        return dk_verb_fail("run", &fault);
+
+    int status = run(&arguments.settings, &choices, &fault);
+
+    dk_campaign_say_left(&arguments.settings);
+    return status;
 }

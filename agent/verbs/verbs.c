@@ -14,6 +14,7 @@ const struct dk_verb dk_verbs[] = {
     {"verify", "FILE...", "check signatures and the chain, offline", dk_verb_verify},
     {"recompute", "FILE...", "compute figures and verdict again from the record's own samples", dk_verb_recompute},
     {"wire", "FILE", "what a packet capture shows: round trips, retransmissions, rates", dk_verb_wire},
+    {"campaign", "start PLAN|status|stop", "samples to be taken, and what is left of them", dk_verb_campaign},
     {"keygen", "", "make the device's key and its state folder", dk_verb_keygen},
     {"enrol", "", "make the device known to a collector", dk_verb_enrol},
     {"check-config", "", "print the configuration that would be used", dk_verb_check_config},

@@ -27,6 +27,7 @@ int dk_verb_report(int argc, char **argv);
 int dk_verb_verify(int argc, char **argv);
 int dk_verb_recompute(int argc, char **argv);
 int dk_verb_wire(int argc, char **argv);
+int dk_verb_campaign(int argc, char **argv);
 int dk_verb_keygen(int argc, char **argv);
 int dk_verb_enrol(int argc, char **argv);
 int dk_verb_sign_profile(int argc, char **argv);

@@ -16,7 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # The picture: what a file may include beside its own folder. The first row that fits a file is its row. A stage sees
 # the base helpers and the values, not its neighbours.
 BASE = "agent/base/"
-VALUES = ["agent/context/context.h", "agent/judge/verdict.h", "config/rules.h", "config/site.h",
+VALUES = ["agent/context/context.h", "agent/judge/verdict.h", "config/inspection.h", "config/rules.h", "config/site.h",
           "probes/measurement.h", "probes/progress.h"]
 ALL = ["agent/", "config/", "probes/"]
 PICTURE = [

@@ -230,6 +230,42 @@ static void the_bar_is_one_line_that_goes_away(void)
     }
 }
 
+static void the_last_rates_stand_beside_the_bar(void)
+{
+    static const struct {
+        struct dk_terminal terminal;
+        const char *line;
+    } cases[] = {
+        {{.is_terminal = true, .utf8 = true, .columns = 80}, "                     ▄█▂      1.00 Mb/s"},
+        {{.is_terminal = true, .columns = 80}, "                     -#."},
+        {{.is_terminal = true, .columns = 60}, NULL},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        FILE *out = capture();
+        struct dk_progress_view view = dk_progress_view_make(out, &cases[i].terminal, DK_PROGRESS_BAR);
+        struct dk_progress progress = {"download", DK_NS_PER_S, 10 * DK_NS_PER_S, 1, 0};
+
+        // Rates of another probe are not of this line.
+        progress.probe = "upload";
+        progress.rate_bps = 1;
+        dk_progress_show(&view, &progress);
+        progress.probe = "download";
+        for (int k = 0; k < 3; k++) {
+            progress.rate_bps = (const int64_t[]){2'000'000, 4'000'000, 1'000'000}[k];
+            dk_progress_show(&view, &progress);
+        }
+        fclose(out);
+
+        const char *line = strrchr(written, '\r') + 1;
+
+        if (cases[i].line != NULL) {
+            CU_ASSERT_PTR_NOT_NULL(strstr(line, cases[i].line));
+        }
+        CU_ASSERT_EQUAL(strstr(line, "▄") != NULL, i == 0);
+    }
+}
+
 static void a_longer_line_leaves_nothing_behind(void)
 {
     struct dk_terminal terminal = {.is_terminal = true, .columns = 80};
@@ -377,6 +413,7 @@ int main(int argc, char **argv)
         DK_CASE(lines_fit_and_only_a_terminal_gets_colour),
         DK_CASE(widths_and_wrapping),
         DK_CASE(the_bar_is_one_line_that_goes_away),
+        DK_CASE(the_last_rates_stand_beside_the_bar),
         DK_CASE(a_longer_line_leaves_nothing_behind),
         DK_CASE(without_a_terminal_nothing_is_drawn),
         DK_CASE(json_events_are_one_object_a_line),
