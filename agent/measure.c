@@ -226,7 +226,7 @@ static enum dk_err measure_upload(struct session *session, struct dk_fault *faul
     return DK_OK;
 }
 
-// What the rates of the link's technology will be compared with.
+// What the rates will be compared with: by the rules that are about this line, and that one run can be judged by.
 static void plan_thresholds(struct session *session)
 {
     const struct dk_rules *rules = session->rules;
@@ -237,7 +237,6 @@ static void plan_thresholds(struct session *session)
                         rule->indicator == DK_INDICATOR_DOWNLOAD_RATE_WHOLE;
         struct dk_thresholds *to =
             download ? &session->plan.download_thresholds : &session->plan.upload_thresholds;
-
         int64_t threshold = 0;
 
         if (!dk_rule_is_about(rule, session->context->link.technology, &session->settings->site) ||

@@ -134,11 +134,15 @@ class Profiles(unittest.TestCase):
         self.assertEqual(done.stdout, PROFILE)
 
     def test_a_run_is_judged_by_what_the_site_says(self):
+        # More rules that this run cannot be judged by than thresholds have room: one of them would be in the way.
+        declared, share = PROFILE[PROFILE.index("[rule declared]"):].split("[rule share]")
+        self.write("own.ini", PROFILE + "".join(declared.replace("rule declared", f"rule declared-{i}") +
+                                                f"[rule share-{i}]" + share for i in range(17)))
         self.sign("department")
         reference = subprocess.Popen([REFERENCE, "--http", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
         try:
             server = "http://" + reference.stdout.readline().split()[1]
-            config = self.write("dokiem.ini", f"[server]\nurl = {server}\n[test]\ntechnology = fixed\nduration = 1s\n"
+            config = self.write("dokiem.ini", f"[server]\nurl = {server}\n[test]\ntechnology = fixed\nduration = 10s\n"
                                 f"stop = verdict\nonly = download\n[site]\nsubscribed_download = 1 Mb/s\n"
                                 f"commune = Ea Tul\nhamlet = Buôn Pơr\nsubscriber = household\n[judge]\n"
                                 f"profile = {self.profile}\nprofile_key = {self.path('department.jwk')}\n")
@@ -149,9 +153,13 @@ class Profiles(unittest.TestCase):
             reference.stdout.close()
         self.assertEqual(done.returncode, 0, done.stderr)
         record = json.loads(done.stdout)
-        tariff, declared = record["verdict"]["checks"]  # the share is not of one run
+        tariff, declared, *others = record["verdict"]["checks"]  # a share is not of one run
+        self.assertEqual([check["rule"] for check in others], [f"declared-{i}" for i in range(17)])
         self.assertEqual((tariff["rule"], tariff["threshold_bps"]), ("tariff", 800000))
         self.assertEqual(tariff["value"], record["download"]["rate_whole_bps"])
+        # It ended when 0.8 Mb/s were surpassed for certain.
+        self.assertEqual((tariff["outcome"], record["download"]["stop"]), ("pass", "verdict"))
+        self.assertLess(record["download"]["duration_ns"], 5 * 10**9)
         self.assertEqual(declared["outcome"], "not_applicable")
         self.assertIn("site.declared_download", declared["reason"])
         self.assertNotIn("threshold_bps", declared)
