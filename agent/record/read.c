@@ -261,6 +261,10 @@ static void get_verdict(struct reader *r, const json_t *verdict, struct dk_verdi
 
         get_text(r, object, "rule", true, check->rule.id, sizeof check->rule.id);
         get_outcome(r, object, &check->outcome);
+        check->rule.threshold = get_integer(r, object, "threshold_bps");
+        if (check->rule.threshold < 0)
+            check->rule.threshold = get_integer(r, object, "threshold_ns");
+        check->has_threshold = check->rule.threshold >= 0;
         check->value = get_integer(r, object, "value");
         check->low = get_integer(r, object, "low");
         check->high = get_integer(r, object, "high");

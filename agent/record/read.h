@@ -19,7 +19,7 @@ struct dk_record_figures {
     struct dk_site site;
     struct dk_validity validity;
     bool has_verdict;
-    struct dk_verdict verdict; // of the rules of its checks only the id; no reasons
+    struct dk_verdict verdict; // of the rules of its checks only id and threshold; no reasons
 };
 
 // Reads them from a record's payload, strictly: a member that is not of its form, or out of range, is an error.

@@ -159,6 +159,8 @@ static enum dk_err recompute_verdict(const struct recomputation *r, struct diffe
 
         compare_text(differences, "verdict", "rule", was->rule.id, is->rule.id);
         compare_text(differences, is->rule.id, "outcome", dk_outcome_text(was->outcome), dk_outcome_text(is->outcome));
+        compare(differences, is->rule.id, "threshold", was->has_threshold ? was->rule.threshold : -1,
+                is->has_threshold ? is->rule.threshold : -1);
         compare(differences, is->rule.id, "value", was->has_value ? was->value : -1, is->has_value ? is->value : -1);
         compare(differences, is->rule.id, "low", was->has_value ? was->low : -1, is->has_value ? is->low : -1);
         compare(differences, is->rule.id, "high", was->has_value ? was->high : -1, is->has_value ? is->high : -1);

@@ -99,10 +99,12 @@ class Recompute(unittest.TestCase):
             record["verdict"]["outcome"] = "fail"
             record["verdict"]["checks"][0]["outcome"] = "fail"
             record["verdict"]["checks"][0]["value"] -= 1
+            record["verdict"]["checks"][0]["threshold_bps"] -= 1
         status, lines, _ = self.recompute(self.altered(change))
         rule = self.record["verdict"]["checks"][0]["rule"]
         self.assertEqual((status, {difference["figure"] for difference in lines[0]["differences"]}),
-                         (65, {"verdict.outcome", rule + ".outcome", rule + ".value"}))
+                         (65, {"verdict.outcome", rule + ".outcome", rule + ".value",
+                          rule + ".threshold"}))
 
     def test_another_profile_is_not_taken_for_the_record_s(self):
         def other(record):

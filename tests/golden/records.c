@@ -54,6 +54,14 @@ static int print_measurements(void)
             (struct dk_conditions){DK_NS_PER_S, 0, 0, 0, -1, -1, -1, -1, -1, "", -1, -1, 0, 0};
         snprintf(sample.context.link.local_address, INET6_ADDRSTRLEN, "2001:db8:1234:5678::9");
         sample.context.host = (struct dk_host){0};
+        sample.site = (struct dk_site){0};
+        for (size_t k = 0; k < sample.rules.count; k++) {
+            struct dk_rule *rule = &sample.rules.rules[k];
+
+            rule->unconfirmed = true;
+            snprintf(rule->note, sizeof rule->note, "chưa xem được nguyên văn");
+            rule->factor_ppm = 800000;
+        }
         dk_sample_judge(&sample);
         sample.facts.seq = 1;
         sample.facts.prev[0] = '\0';

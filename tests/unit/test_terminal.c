@@ -97,6 +97,31 @@ static void each_outcome_is_said_with_its_basis(void)
     }
 }
 
+static void rules_say_what_they_lack(void)
+{
+    struct dk_sample sample;
+    struct dk_rule *rule = &sample.rules.rules[0];
+
+    dk_sample_make(&sample, DK_TECHNOLOGY_4G, 41000000);
+    rule->unconfirmed = true;
+    snprintf(rule->note, sizeof rule->note, "chưa xem được nguyên văn");
+    rule->factor_ppm = 800000;
+    rule->site_rate = DK_SITE_RATE_DECLARED_DOWNLOAD;
+    dk_sample_judge(&sample);
+    report(&sample, &pipe_80);
+    CU_ASSERT_TRUE(says("NOT JUDGED  download, rate of the whole transfer"));
+    CU_ASSERT_TRUE(says("[site] declared_download is not set: the rule refers to it"));
+    CU_ASSERT_TRUE(says("not confirmed: chưa xem được nguyên văn"));
+    CU_ASSERT_FALSE(says("at least"));
+    sample.site.rate_bps[DK_SITE_RATE_DECLARED_DOWNLOAD] = 15000000;
+    dk_sample_judge(&sample);
+    report(&sample, &pipe_80);
+    CU_ASSERT_TRUE(says("at least 12.00 Mb/s; measured"));
+    CU_ASSERT_TRUE(says("not confirmed: chưa xem được nguyên văn"));
+    CU_ASSERT_FALSE(says("is not set"));
+    dk_measurement_free(&sample.measurement);
+}
+
 static void figures_have_two_decimals_and_never_flatter(void)
 {
     struct dk_sample sample;
@@ -407,6 +432,7 @@ int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {
         DK_CASE(each_outcome_is_said_with_its_basis),
+        DK_CASE(rules_say_what_they_lack),
         DK_CASE(figures_have_two_decimals_and_never_flatter),
         DK_CASE(a_failed_run_says_why_once),
         DK_CASE(a_missing_figure_has_its_reason_not_a_zero),
