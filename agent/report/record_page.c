@@ -256,7 +256,7 @@ static void latency_tile(struct dk_markup *m, const json_t *figure, const char *
         return;
     }
     dk_markup_add(m, "<dd><b>");
-    add_number(m, median_ns, MEGA, median_ns >= 100 * (int64_t)MEGA ? 0 : 1, "");
+    add_number(m, median_ns, MEGA, median_ns >= 100 * (int64_t)MEGA ? 0 : median_ns >= 10 * (int64_t)MEGA ? 1 : 2, "");
     dk_markup_add(m, "</b> ms<small>");
     dk_markup_words(m, _("lost %lld of %lld"), (long long)dk_field_integer(figure, "lost", 0),
                     (long long)dk_field_integer(figure, "sent", 0));
@@ -481,8 +481,16 @@ static void add_plots(struct dk_markup *m, const json_t *record, int level)
     dk_part_heading(m, level, _("Throughput"));
     dk_plot_throughput(m, record, false, threshold_of(record, "download."));
     dk_plot_throughput(m, record, true, threshold_of(record, "upload."));
-    if (has_throughput(record, "download") || has_throughput(record, "upload"))
+    if (has_throughput(record, "download") || has_throughput(record, "upload")) {
+        dk_markup_add(m, "<p class=\"soft\">");
+        dk_markup_words(
+            m, "%s",
+            _("Shades: the parallel connections, one on the other; their upper edge is the whole rate. "
+              "Hatched: the ramp-up, which the steady rate leaves out. Thin line: the steady rate, and its "
+              "interval (95 %) as a band. Dashed line: the threshold."));
+        dk_markup_add(m, "</p>\n");
         add_throughputs(m, record);
+    }
     dk_part_heading(m, level, _("Latency"));
     dk_plot_latency(m, record);
     dk_plot_latency_shares(m, record);

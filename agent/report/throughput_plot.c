@@ -13,7 +13,7 @@
 #define BYTES_MAX    INT64_C(10000000000000)
 #define RATE_MAX     INT64_C(100000000000000)
 
-enum { WIDTH = 6800, HEIGHT = 2540, LEFT = 520, RIGHT = 6740, TOP = 330, BOTTOM = 2080, LABEL_GAP = 150 };
+enum { WIDTH = 6800, HEIGHT = 2130, LEFT = 520, RIGHT = 6740, TOP = 330, BOTTOM = 1680, LABEL_GAP = 150 };
 
 // level[s][i]: bit/s of the streams 0 … s together in bin i.
 struct levels {
@@ -136,12 +136,7 @@ static void add_caption(struct dk_markup *m, const struct levels *levels, bool u
     dk_markup_add(m, "<figcaption><b>");
     dk_markup_words(m, "%s", upload ? _("Upload over time.") : _("Download over time."));
     dk_markup_add(m, "</b> ");
-    dk_markup_words(
-        m,
-        _("Shades: the %zu parallel connections, one on the other; their upper edge is the whole rate, "
-          "each step %s ms. Hatched: the ramp-up, which the steady rate leaves out. Thin line: the steady "
-          "rate, with its 95 %% interval as a band. Dashed line: the threshold."),
-        levels->streams, bin);
+    dk_markup_words(m, _("%zu parallel connections; each step %s ms."), levels->streams, bin);
     dk_markup_add(m, "</figcaption></figure>\n");
 }
 
