@@ -9,7 +9,8 @@
 #include "agent/report/record_page.h"
 
 // The verdict: one box for each check, or one that says why nothing was judged; and what one sample is worth.
-void dk_part_verdict(struct dk_markup *m, const json_t *record);
+// `believed` false: the record does not verify, and what it says is shown as a claim.
+void dk_part_verdict(struct dk_markup *m, const json_t *record, bool believed);
 
 // A reason in the record's own words (English), as a paragraph; nothing when it is "".
 void dk_part_reason(struct dk_markup *m, const char *reason);

@@ -17,7 +17,7 @@ static void add_row(struct dk_markup *m, const char *label)
 static void add_state(struct dk_markup *m, const struct dk_report_item *item)
 {
     add_row(m, _("Signature"));
-    switch (item->proof) {
+    switch (item->checked) {
     case DK_CHECKED_GOOD:
         dk_markup_add(m, "<span class=\"state-ok\">");
         dk_markup_words(m, "✓ %s", _("verified when this report was made"));
@@ -39,11 +39,11 @@ static void add_chain(struct dk_markup *m, const struct dk_report_item *item, in
 {
     add_row(m, _("Place in the chain"));
     dk_markup_words(m, _("record %lld of this device"), (long long)seq);
-    if (item->chain == DK_PLACE_FIRST)
+    if (item->place == DK_PLACE_FIRST)
         dk_markup_words(m, ", %s", _("the first"));
-    else if (item->chain == DK_PLACE_FOLLOWS)
+    else if (item->place == DK_PLACE_FOLLOWS)
         dk_markup_words(m, "; %s", _("it follows the record kept before it"));
-    else if (item->chain == DK_PLACE_BROKEN) {
+    else if (item->place == DK_PLACE_BROKEN) {
         dk_markup_add(m, "; <span class=\"state-bad\">✗ ");
         dk_markup_words(m, "%s", _("the record kept before it is another: the chain is broken"));
         dk_markup_add(m, "</span>");

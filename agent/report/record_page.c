@@ -256,7 +256,11 @@ static void latency_tile(struct dk_markup *m, const json_t *figure, const char *
         return;
     }
     dk_markup_add(m, "<dd><b>");
-    add_number(m, median_ns, MEGA, median_ns >= 100 * (int64_t)MEGA ? 0 : median_ns >= 10 * (int64_t)MEGA ? 1 : 2, "");
+    add_number(m, median_ns, MEGA,
+               median_ns >= 100 * (int64_t)MEGA  ? 0
+               : median_ns >= 10 * (int64_t)MEGA ? 1
+                                                 : 2,
+               "");
     dk_markup_add(m, "</b> ms<small>");
     dk_markup_words(m, _("lost %lld of %lld"), (long long)dk_field_integer(figure, "lost", 0),
                     (long long)dk_field_integer(figure, "sent", 0));
@@ -446,9 +450,9 @@ static int64_t threshold_of(const json_t *record, const char *direction)
 
 static void add_alarm(struct dk_markup *m, const struct dk_report_item *item)
 {
-    if (item->proof == DK_CHECKED_GOOD && item->chain != DK_PLACE_BROKEN && item->record != NULL)
+    if (item->checked == DK_CHECKED_GOOD && item->place != DK_PLACE_BROKEN && item->record != NULL)
         return;
-    if (item->proof == DK_CHECKED_NOT && item->record != NULL) {
+    if (item->checked == DK_CHECKED_NOT && item->record != NULL) {
         dk_markup_add(m, "<p class=\"notice\">");
         dk_markup_words(m, "%s",
                         _("The signature of this record was not checked: no public key was at hand. What "
@@ -457,14 +461,14 @@ static void add_alarm(struct dk_markup *m, const struct dk_report_item *item)
         return;
     }
     dk_markup_add(m, "<div class=\"alarm\" role=\"alert\"><strong>");
-    if (item->proof == DK_CHECKED_BAD)
+    if (item->checked == DK_CHECKED_BAD)
         dk_markup_words(m, "%s", _("This record does not verify"));
     else if (item->record == NULL)
         dk_markup_words(m, "%s", _("This record cannot be read"));
     else
         dk_markup_words(m, "%s", _("The chain of records is broken"));
     dk_markup_add(m, "</strong><p>");
-    if (item->proof == DK_CHECKED_BAD)
+    if (item->checked == DK_CHECKED_BAD)
         dk_markup_words(
             m, "%s",
             _("It is not what the device signed, or another device signed it. Nothing that follows "
@@ -505,7 +509,7 @@ void dk_report_record(struct dk_markup *m, const struct dk_report_item *item, in
     add_alarm(m, item);
     if (record == NULL)
         return;
-    dk_part_verdict(m, record);
+    dk_part_verdict(m, record, item->checked != DK_CHECKED_BAD);
     if (measured)
         add_tiles(m, record);
     dk_markup_add(m, "<div class=\"pairs\">\n");

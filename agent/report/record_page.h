@@ -29,8 +29,8 @@ enum dk_place {
 // One record as it was found. All of it is borrowed.
 struct dk_report_item {
     const json_t *record; // NULL when it cannot be read as a record; then only the rest is shown
-    enum dk_checked proof;
-    enum dk_place chain;
+    enum dk_checked checked;
+    enum dk_place place;
     const char *reason;                  // why it is BAD or cannot be read; "" else
     const char *source;                  // the file it is from
     const char *key_id;                  // that it claims to be signed by; "" when it does not say

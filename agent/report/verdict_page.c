@@ -38,19 +38,6 @@ static struct check read_check(const json_t *json)
     return check;
 }
 
-// The outcome of one check. Only a regulation has a threshold that can be failed; a target of a plan is
-// missed.
-static const char *check_word(const char *outcome, bool qcvn)
-{
-    if (strcmp(outcome, "pass") == 0)
-        return qcvn ? _("THRESHOLD MET") : _("TARGET MET");
-    if (strcmp(outcome, "fail") == 0)
-        return qcvn ? _("THRESHOLD NOT MET") : _("TARGET NOT MET");
-    if (strcmp(outcome, "inconclusive") == 0)
-        return _("INCONCLUSIVE");
-    return _("NOT JUDGED");
-}
-
 static const char *sign_of(const char *outcome)
 {
     return strcmp(outcome, "pass") == 0           ? "✓"
@@ -96,14 +83,13 @@ const char *dk_report_outcome(const json_t *record)
     const json_t *checks = dk_field(record, "verdict.checks");
     const char *outcome = dk_field_text(record, "verdict.outcome");
 
-    if (dk_field_is(record, "kind", "skipped"))
-        return _("SKIPPED");
-    if (dk_field_is(record, "kind", "failed"))
-        return _("FAILED");
+    enum dk_kind kind = DK_KIND_MEASUREMENT;
+
+    (void)dk_kind_parse(dk_field_text(record, "kind"), &kind);
     // Of several, the one that decides gives the word: a failure if one is of a regulation, a pass if all
     // are.
-    return check_word(outcome,
-                      strcmp(outcome, "fail") == 0 ? some_qcvn(checks, outcome) : all_qcvn(checks, outcome));
+    return dk_outcome_words(
+        kind, outcome, strcmp(outcome, "fail") == 0 ? some_qcvn(checks, outcome) : all_qcvn(checks, outcome));
 }
 
 // Rounded away from the passing side, as everywhere: 39.999 must not read as the 40.00 it missed.
@@ -193,14 +179,17 @@ static void add_certainty(struct dk_markup *m, const struct check *check)
     }
 }
 
-static void add_check(struct dk_markup *m, const json_t *json, bool minor)
+static void add_check(struct dk_markup *m, const json_t *json, bool minor, bool believed)
 {
     struct check check = read_check(json);
 
     dk_markup_addf(m,
                    "<article class=\"check %s%s\">\n<p class=\"word\"><span aria-hidden=\"true\">%s</span> ",
-                   class_of(check.outcome), minor ? " minor" : "", sign_of(check.outcome));
-    dk_markup_words(m, "%s", check_word(check.outcome, check.qcvn));
+                   class_of(believed ? check.outcome : ""), minor ? " minor" : "",
+                   sign_of(believed ? check.outcome : ""));
+    if (!believed)
+        dk_markup_words(m, "%s ", _("Claimed:"));
+    dk_markup_words(m, "%s", dk_outcome_words(DK_KIND_MEASUREMENT, check.outcome, check.qcvn));
     dk_markup_add(m, "</p>\n");
     add_claim(m, &check);
     add_line(m, &check);
@@ -223,7 +212,7 @@ static void add_word(struct dk_markup *m, const json_t *record, const char *outc
     dk_markup_add(m, "</article>\n");
 }
 
-void dk_part_verdict(struct dk_markup *m, const json_t *record)
+void dk_part_verdict(struct dk_markup *m, const json_t *record, bool believed)
 {
     enum { CHECKS_MAX = 64 };
     const json_t *checks = dk_field(record, "verdict.checks");
@@ -233,9 +222,9 @@ void dk_part_verdict(struct dk_markup *m, const json_t *record)
     if (!dk_field_is(record, "kind", "measurement"))
         add_word(m, record, "", dk_field_text(record, "reason"));
     else if (count != 1)
-        add_word(m, record, outcome, dk_field_text(record, "verdict.reason"));
+        add_word(m, record, believed ? outcome : "", dk_field_text(record, "verdict.reason"));
     for (size_t i = 0; i < count && i < CHECKS_MAX; i++)
-        add_check(m, json_array_get(checks, i), count > 1);
+        add_check(m, json_array_get(checks, i), count > 1, believed);
     dk_markup_add(m, "<p class=\"soft\">");
     dk_markup_words(
         m, "%s",

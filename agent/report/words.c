@@ -124,3 +124,16 @@ const char *dk_code_words(const char *code)
             return _(known[i].words);
     return NULL;
 }
+
+const char *dk_outcome_words(enum dk_kind kind, const char *outcome, bool qcvn)
+{
+    if (kind == DK_KIND_SKIPPED)
+        return _("SKIPPED");
+    if (kind == DK_KIND_FAILED)
+        return _("FAILED");
+    if (strcmp(outcome, "pass") == 0)
+        return qcvn ? _("THRESHOLD MET") : _("TARGET MET");
+    if (strcmp(outcome, "fail") == 0)
+        return qcvn ? _("THRESHOLD NOT MET") : _("TARGET NOT MET");
+    return strcmp(outcome, "inconclusive") == 0 ? _("INCONCLUSIVE") : _("NOT JUDGED");
+}

@@ -16,6 +16,10 @@ const char *dk_flag_words(enum dk_flag_code code);
 const char *dk_indicator_path_words(const char *path);
 const char *dk_flag_code_words(const char *code);
 
+// What became of a run, by the outcome of its verdict ("pass" …, "" for none). `qcvn`: the check that decides
+// is of a national technical regulation; a target of a plan is met or not, it is never failed.
+const char *dk_outcome_words(enum dk_kind kind, const char *outcome, bool qcvn);
+
 // Any other code of a record ("wifi", "4g", "indoor", "not_measured" …) in words; NULL for one that is not
 // known.
 const char *dk_code_words(const char *code);
