@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/run.h"
 
+#include "agent/bounds.h"
 #include "agent/journal/journal.h"
 #include "agent/journal/profiles.h"
 #include "agent/judge/judge.h"
@@ -73,6 +74,7 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
         .verdict = &result->verdict,
     };
     dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
+    char sha256[DK_SHA256_TEXT_SIZE];
     enum dk_err err = dk_uuid7(result->start, facts.id);
 
     if (err != DK_OK)
@@ -89,7 +91,11 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
     if (err == DK_OK) {
         memcpy(result->id, facts.id, sizeof result->id);
         result->seq = facts.seq;
+        err = dk_sha256_text(jws.data, jws.len, sha256);
     }
+    if (err == DK_OK)
+        err = dk_bounds_apply(journal, settings->journal_max_bytes, settings->journal_max_age_ns, key, &facts, sha256,
+                              fault);
     return err;
 }
 
@@ -161,6 +167,8 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
 
     if (err == DK_OK)
         err = dk_journal_head(journal, &head_seq, head_sha256, fault);
+    if (err == DK_OK)
+        err = dk_bounds_settle(journal, head_seq, fault);
     if (err != DK_OK)
         return err;
     if (settings->server_count > 1)
@@ -181,8 +189,6 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     err = dk_profile_keep(settings->state_dir, rules->sha256, dk_buf_text(profile), profile->len, fault);
     if (err == DK_OK)
         err = keep(settings, repeated, journal, key, head_seq, head_sha256, out, fault);
-    if (err == DK_OK)
-        err = dk_journal_prune(journal, settings->journal_max_bytes, settings->journal_max_age_ns, fault);
     if (err != DK_OK || out->kind == DK_KIND_MEASUREMENT)
         return err;
     return dk_fail(fault, interrupted ? DK_ERR_INTERRUPTED : DK_ERR_UNREACHABLE, out->server->url, NULL,

@@ -155,10 +155,11 @@ static enum dk_err append_device(void *argument, const struct dk_device_summary 
     dk_wall_rfc3339(device->enrolled, enrolled);
 
     json_t *json =
-        json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:I, s:I, s:I, s:I, s:o}", "id", device->id, "state",
+        json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "id", device->id, "state",
                   device->state, "site", "code", device->site_code, "name", device->site_name, "enrolled",
                   enrolled, "last_seq", (json_int_t)summary->last_seq, "records",
-                  (json_int_t)summary->records, "gaps", (json_int_t)summary->gaps, "forks",
+                  (json_int_t)summary->records, "gaps", (json_int_t)summary->gaps, "dropped",
+                  (json_int_t)summary->dropped, "forks",
                   (json_int_t)summary->forks, "jwk", json_loads(device->jwk, 0, NULL));
     char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     enum dk_err err =

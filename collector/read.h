@@ -18,7 +18,7 @@
 struct MHD_Response *dk_read_records(struct dk_store *store, const char *device, int64_t since, int64_t limit,
                                      struct dk_mono *progress, unsigned *status);
 
-// JSON array: id, state, site, enrolled, last_seq, records, gaps, forks, jwk of every device.
+// JSON array: id, state, site, enrolled, last_seq, records, gaps, dropped, forks, jwk of every device.
 struct MHD_Response *dk_read_devices(struct dk_store *store, unsigned *status);
 
 // Counters since the start.

@@ -119,7 +119,9 @@ static enum dk_err keep(struct intake *intake, struct entry *entry, int64_t last
                                                          .received = intake->now,
                                                          .jws = entry->jws,
                                                          .jws_len = entry->len,
-                                                         .receipt = dk_buf_text(&entry->receipt)},
+                                                         .receipt = dk_buf_text(&entry->receipt),
+                                                         .dropped_first = head->dropped_first,
+                                                         .dropped_last = head->dropped_last},
                                &entry->fault);
 }
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #define MAGIC              "1145785165" // application_id, "DKcM"
-#define VERSION            1
+#define VERSION            2
 #define MILLISECONDS(wall) ((wall).ns / DK_NS_PER_MS)
 
 static const char schema[] =
@@ -34,6 +34,13 @@ static const char schema[] =
     "CREATE TABLE checks(one INTEGER PRIMARY KEY CHECK(one = 1), at_ms INTEGER NOT NULL) STRICT;"
     "PRAGMA user_version=1;";
 
+// What version 2 added: records that devices say they dropped.
+static const char dropped_schema[] =
+    "CREATE TABLE IF NOT EXISTS dropped("
+    " device TEXT NOT NULL REFERENCES devices(id), seq INTEGER NOT NULL, first_seq INTEGER NOT NULL,"
+    " last_seq INTEGER NOT NULL, PRIMARY KEY(device, seq)) STRICT;"
+    "PRAGMA user_version=2;";
+
 #define STATEMENTS(X)                                                                                        \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                              \
     X(COMMIT, "COMMIT")                                                                                      \
@@ -44,7 +51,10 @@ static const char schema[] =
     X(PUT_DEVICE, "INSERT INTO devices VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"             \
                   " state = excluded.state, site_code = excluded.site_code, site_name = excluded.site_name") \
     X(DEVICES, "SELECT d.id, d.state, d.jwk, d.site_code, d.site_name, d.enrolled_ms, count(r.seq),"         \
-               " coalesce(max(r.seq), 0), (SELECT count(*) FROM forks f WHERE f.device = d.id)"              \
+               " coalesce(max(r.seq), 0), (SELECT count(*) FROM forks f WHERE f.device = d.id),"             \
+               " (SELECT coalesce(sum(g.last_seq - g.first_seq + 1 - (SELECT count(*) FROM records k"        \
+               " WHERE k.device = d.id AND k.seq BETWEEN g.first_seq AND g.last_seq)), 0)"                   \
+               " FROM dropped g WHERE g.device = d.id)"                                                      \
                " FROM devices d LEFT JOIN records r ON r.device = d.id GROUP BY d.id"                        \
                " ORDER BY d.enrolled_ms, d.id")                                                              \
     X(ADD_TOKEN, "INSERT INTO tokens(sha256, made_ms, expires_ms, approves) VALUES(?1, ?2, ?3, ?4)")         \
@@ -54,6 +64,7 @@ static const char schema[] =
       "SELECT seq, sha256, prev FROM records WHERE device = ?1 AND seq BETWEEN ?2 - 1 AND ?2 + 1")           \
     X(LAST, "SELECT coalesce(max(seq), 0) FROM records WHERE device = ?1")                                   \
     X(ADD_RECORD, "INSERT INTO records VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                              \
+    X(ADD_DROPPED, "INSERT INTO dropped VALUES(?1, ?2, ?3, ?4)")                                             \
     X(RECEIPT, "SELECT receipt FROM records WHERE device = ?1 AND seq = ?2")                                 \
     X(NEXT, "SELECT seq, jws FROM records WHERE device = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1")             \
     X(ADD_FORK, "INSERT INTO forks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6, 1"                                     \
@@ -203,6 +214,8 @@ static enum dk_err make_schema(struct dk_store *store, const char *path, struct 
     if (version > VERSION)
         return dk_fail(fault, DK_ERR_DATA, path, "use the newer dokiem-collector",
                        "was made by a newer version (%lld, this one reads %d)", (long long)version, VERSION);
+    if (version < VERSION && sqlite3_exec(store->db, dropped_schema, NULL, NULL, NULL) != SQLITE_OK)
+        return fail_store(store, fault);
     return sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK ? DK_OK
                                                                             : fail_store(store, fault);
 }
@@ -329,10 +342,11 @@ enum dk_err dk_store_devices(struct dk_store *store, dk_store_summary_callback *
             .records = sqlite3_column_int64(row, 6),
             .last_seq = sqlite3_column_int64(row, 7),
             .forks = sqlite3_column_int64(row, 8),
+            .dropped = sqlite3_column_int64(row, 9),
         };
 
         copy_device(row, &summary.device);
-        summary.gaps = summary.last_seq - summary.records;
+        summary.gaps = summary.last_seq - summary.records - summary.dropped;
         err = callback(argument, &summary);
         if (err != DK_OK)
             return dk_fail(fault, err, "devices", NULL, "%s", dk_err_text(err));
@@ -422,9 +436,14 @@ enum dk_err dk_store_neighbours(struct dk_store *store, const char *device, int6
 enum dk_err dk_store_add_record(struct dk_store *store, const struct dk_store_record *record,
                                 struct dk_fault *fault)
 {
-    return execute(store, fault, STATEMENT_ADD_RECORD, "titttibt", record->device, record->seq, record->id,
-                   record->sha256, record->prev, MILLISECONDS(record->received), record->jws, record->jws_len,
-                   record->receipt);
+    enum dk_err err = execute(store, fault, STATEMENT_ADD_RECORD, "titttibt", record->device, record->seq,
+                              record->id, record->sha256, record->prev, MILLISECONDS(record->received),
+                              record->jws, record->jws_len, record->receipt);
+
+    if (err != DK_OK || record->dropped_last == 0)
+        return err;
+    return execute(store, fault, STATEMENT_ADD_DROPPED, "tiii", record->device, record->seq,
+                   record->dropped_first, record->dropped_last);
 }
 
 enum dk_err dk_store_receipt(struct dk_store *store, const char *device, int64_t seq, struct dk_buf *receipt,

@@ -61,7 +61,8 @@ struct dk_device_summary {
     struct dk_device device;
     int64_t last_seq; // 0 when there is no record
     int64_t records;
-    int64_t gaps;  // numbers up to last_seq that are missing
+    int64_t gaps;  // numbers up to last_seq that are missing, and that no record says were dropped
+    int64_t dropped; // numbers that are missing and that a record says were dropped
     int64_t forks; // distinct records that contradict the chain kept here
 };
 typedef enum dk_err dk_store_summary_callback(void *argument, const struct dk_device_summary *summary);
@@ -109,6 +110,7 @@ struct dk_store_record {
     const char *jws;
     size_t jws_len;
     const char *receipt;
+    int64_t dropped_first, dropped_last; // records that this one says were dropped; 0: none
 };
 
 // Adds a record and its receipt; its number must not be taken yet.

@@ -8,6 +8,9 @@
 struct check {
     const struct dk_chain_listener *listener;
     struct dk_chain_span *span;
+    const struct dk_chain_link *links; // of the device
+    size_t count;
+    bool dropped; // one of them says that records were dropped
 };
 
 static int compare_positions(const struct dk_chain_link *x, const struct dk_chain_link *y)
@@ -73,7 +76,7 @@ static void tell(const struct check *check, enum dk_chain_problem_kind kind, int
 {
     const struct dk_chain_problem problem = {kind, first, second};
 
-    if (kind == DK_CHAIN_CLOCK)
+    if (kind >= DK_CHAIN_CLOCK)
         check->span->doubts++;
     else
         check->span->problems++;
@@ -96,6 +99,22 @@ static bool holds(const struct dk_chain_link *links, size_t count, const char *p
     return false;
 }
 
+// The records from `first` to `last` are not there. What statements explain is no gap.
+static void check_missing(const struct check *check, int64_t first, int64_t last)
+{
+    int64_t explained = first; // up to here, not included
+
+    for (size_t i = 0; check->dropped && i < check->count && explained <= last; i++)
+        if (check->links[i].dropped_first <= explained && check->links[i].dropped_last >= explained)
+            explained = check->links[i].dropped_last + 1;
+    if (explained > first)
+        tell(check, DK_CHAIN_DROPPED, first, explained <= last ? explained - 1 : last);
+    if (explained == last)
+        tell(check, DK_CHAIN_MISSING, last, 0);
+    else if (explained < last)
+        tell(check, DK_CHAIN_MISSING_SEVERAL, explained, last);
+}
+
 // `count` links that share one seq; `before` are the `before_count` of the seq found before it.
 static void check_seq(const struct check *check, const struct dk_chain_link *links, size_t count,
                       const struct dk_chain_link *before, size_t before_count)
@@ -103,10 +122,8 @@ static void check_seq(const struct check *check, const struct dk_chain_link *lin
     int64_t seq = links[0].seq;
     int64_t missing = before_count > 0 ? seq - before[0].seq - 1 : 0;
 
-    if (missing == 1)
-        tell(check, DK_CHAIN_MISSING, seq - 1, 0);
-    else if (missing > 1)
-        tell(check, DK_CHAIN_MISSING_SEVERAL, seq - missing, seq - 1);
+    if (missing > 0)
+        check_missing(check, seq - missing, seq - 1);
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && strcmp(links[i].sha256, links[0].sha256) == 0)
             tell(check, DK_CHAIN_TWICE, seq, 0);
@@ -122,12 +139,14 @@ static void check_seq(const struct check *check, const struct dk_chain_link *lin
 static void check_device(struct dk_chain_link *links, size_t count, const struct dk_chain_listener *listener)
 {
     struct dk_chain_span span = {.records = count};
-    const struct check check = {listener, &span};
+    struct check check = {.listener = listener, .span = &span, .links = links, .count = count};
     size_t before = 0, before_count = 0;
 
     memcpy(span.device_id, links[0].device_id, sizeof span.device_id);
     check_order(&check, links, count);
     qsort(links, count, sizeof *links, by_seq);
+    for (size_t i = 0; i < count && !check.dropped; i++)
+        check.dropped = links[i].dropped_last > 0;
     span.first = links[0].seq;
     span.last = links[count - 1].seq;
     for (size_t i = 0, next; i < count; i = next) {

@@ -20,11 +20,13 @@ struct dk_chain_link {
     char prev[DK_SHA256_TEXT_SIZE];   // "" for null
     char sha256[DK_SHA256_TEXT_SIZE]; // base64url SHA-256 of its JWS
     struct dk_wall start;             // by the device's clock
+    int64_t dropped_first, dropped_last; // records that it says were dropped; 0: none
     size_t position;                  // in the order the records were given
 };
 
-// Name for programs, and words for people: {1} and {2} stand for numbers of records. The last kind is no break of the
-// chain: a clock that was set back makes a date doubtful, not a record.
+// Name for programs, and words for people: {1} and {2} stand for numbers of records. The kinds from CLOCK on are
+// no break of the chain: a clock that was set back makes a date doubtful, not a record, and a gap that a record of the
+// device explains is none.
 #define DK_CHAIN_PROBLEM_LIST(X)                                                                             \
     X(MISSING, "missing", N_("record {1} is missing"))                                                       \
     X(MISSING_SEVERAL, "missing", N_("records {1} to {2} are missing"))                                      \
@@ -32,7 +34,8 @@ struct dk_chain_link {
     X(TWICE, "twice", N_("record {1} was given twice"))                                                      \
     X(FORK, "fork", N_("the chain forks: there are different records {1}"))                                  \
     X(PREV, "prev", N_("record {1} does not follow the record {2} given: its prev names another"))           \
-    X(CLOCK, "clock", N_("the clock of the device went backwards: record {1} is dated before record {2}"))
+    X(CLOCK, "clock", N_("the clock of the device went backwards: record {1} is dated before record {2}"))      \
+    X(DROPPED, "dropped", N_("records {1} to {2} were dropped on the device for want of room, as a record of it says"))
 
 enum dk_chain_problem_kind {
 #define X(name, code, words) DK_CHAIN_##name,
@@ -52,7 +55,7 @@ const char *dk_chain_words(enum dk_chain_problem_kind kind);
 enum dk_err dk_chain_tell(const struct dk_chain_problem *problem, const char *words, struct dk_buf *out);
 
 // The records of one device. `problems` is how many were told, doubts not among them; 0 means whole from `first` to
-// `last`. `doubts` counts dates that go backwards.
+// `last`. `doubts` counts dates that go backwards, and gaps that are explained.
 struct dk_chain_span {
     char device_id[DK_SHA256_TEXT_SIZE];
     int64_t first, last; // seq

@@ -80,6 +80,20 @@ enum dk_err dk_record_read_origin(const char *json, size_t len, struct dk_record
     return DK_OK;
 }
 
+// True also when there is none.
+static bool get_dropped(const json_t *root, struct dk_record_head *head)
+{
+    const json_t *dropped = json_object_get(root, "dropped");
+    const json_t *first = json_object_get(dropped, "first_seq"), *last = json_object_get(dropped, "last_seq");
+
+    if (dropped == NULL)
+        return true;
+    head->dropped_first = json_integer_value(first);
+    head->dropped_last = json_integer_value(last);
+    return json_is_integer(first) && json_is_integer(last) && head->dropped_first >= 1 &&
+           head->dropped_first <= head->dropped_last && head->dropped_last < head->seq;
+}
+
 enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_head *out,
                                 struct dk_fault *fault)
 {
@@ -119,6 +133,8 @@ enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_h
     if (!get_text(json_object_get(root, "time"), "start", start, sizeof start) ||
         !dk_wall_parse(start, &head.start))
         return fail_member(fault, "time.start", "a UTC time like 2026-11-20T04:05:06.789Z");
+    if (!get_dropped(root, &head))
+        return fail_member(fault, "dropped", "first_seq and last_seq, in this order and before seq");
     *out = head;
     return DK_OK;
 }

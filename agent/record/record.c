@@ -125,6 +125,17 @@ static void put_chain(struct builder *b, json_t *root, const struct dk_record_fa
     put_text(b, root, "kind", dk_kind_text(facts->kind));
     if (facts->kind == DK_KIND_SKIPPED || facts->kind == DK_KIND_FAILED)
         put_reason(b, root, "reason", facts->reason[0] != '\0' ? facts->reason : "no reason was given");
+    if (facts->dropped == NULL)
+        return;
+
+    json_t *dropped = put_object(b, root, "dropped");
+
+    put_integer(b, dropped, "first_seq", facts->dropped->first_seq);
+    put_integer(b, dropped, "last_seq", facts->dropped->last_seq);
+    put_integer(b, dropped, "count", facts->dropped->count);
+    put_integer(b, dropped, "bytes", facts->dropped->bytes);
+    put_text_if_set(b, dropped, "prev", facts->dropped->prev);
+    put_text_if_set(b, dropped, "sha256", facts->dropped->sha256);
 }
 
 static void put_device_and_time(struct builder *b, json_t *root, const struct dk_record_facts *facts)

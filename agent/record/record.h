@@ -22,6 +22,13 @@ enum { DK_UUID_SIZE = 37, DK_RECORD_MAX_BYTES = 1 << 20 };
 #define DK_RECORD_SCHEMA  "dokiem.record/1"
 #define DK_RECORD_SEQ_MAX INT64_C(9999999999) // ten digits, as the journal names its files
 
+// Undelivered records that had no room any more, and are gone: `count` of those from `first_seq` to `last_seq`.
+struct dk_record_dropped {
+    int64_t first_seq, last_seq, count, bytes;
+    char prev[DK_SHA256_TEXT_SIZE];   // what the first of them named; "" when there is none, or it is not known
+    char sha256[DK_SHA256_TEXT_SIZE]; // of the last of them; "" when it was damaged
+};
+
 // Everything a record is made of, borrowed for the call.
 struct dk_record_facts {
     char id[DK_UUID_SIZE];           // UUIDv7
@@ -45,6 +52,7 @@ struct dk_record_facts {
     const struct dk_verdict *verdict; // NULL when nothing was judged
     // Of a rotation, which has nothing after the context: the new public key (JWK), and its word (rotation.h).
     const char *new_jwk, *new_proof;
+    const struct dk_record_dropped *dropped; // NULL: no records were dropped
 };
 
 // Appends the record as compact JSON. What is not known is left out; a figure that is missing has a status and a
@@ -65,6 +73,7 @@ struct dk_record_head {
     enum dk_kind kind;
     char device_id[DK_SHA256_TEXT_SIZE];
     struct dk_wall start;
+    int64_t dropped_first, dropped_last; // records that this one says were dropped; 0: none
 };
 
 // Where a run was measured. Each text is "" where the record has none, or one that is too long.
@@ -79,3 +88,6 @@ enum dk_err dk_record_read_origin(const char *json, size_t len, struct dk_record
 // Reads the head of a record's payload, strictly (duplicate keys, wrong types, wrong schema are errors).
 // Errors: DATA saying what is wrong; MEMORY.
 enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_head *out, struct dk_fault *fault);
+
+// Reads what a record's payload says of dropped records. Errors: NO_INPUT (nothing), DATA (not of its form), MEMORY.
+enum dk_err dk_record_read_dropped(const char *json, size_t len, struct dk_record_dropped *out);

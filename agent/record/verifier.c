@@ -427,7 +427,11 @@ enum dk_err dk_verifier_chains(const struct dk_verifier *v, const struct dk_chai
 
         if (item->is_receipt || item->proof != DK_PROOF_GOOD)
             continue;
-        links[count] = (struct dk_chain_link){.seq = item->head.seq, .start = item->head.start, .position = i};
+        links[count] = (struct dk_chain_link){.seq = item->head.seq,
+                                              .start = item->head.start,
+                                              .dropped_first = item->head.dropped_first,
+                                              .dropped_last = item->head.dropped_last,
+                                              .position = i};
         memcpy(links[count].device_id, item->head.device_id, sizeof links->device_id);
         memcpy(links[count].prev, item->head.prev, sizeof links->prev);
         memcpy(links[count].sha256, item->sha256, sizeof links->sha256);

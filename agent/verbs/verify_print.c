@@ -92,7 +92,7 @@ static void tell_problem(void *argument, const char *device_id, const struct dk_
     struct telling *t = argument;
     const char *english = dk_chain_words(problem->kind);
     dk_auto_buf struct dk_buf words = dk_buf_make(1024);
-    bool doubt = problem->kind == DK_CHAIN_CLOCK;
+    bool doubt = problem->kind >= DK_CHAIN_CLOCK;
 
     if (dk_chain_tell(problem, t->chains == NULL ? _(english) : english, &words) != DK_OK) {
         t->err = DK_ERR_MEMORY;

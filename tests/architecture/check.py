@@ -35,6 +35,7 @@ PICTURE = [
     ("agent/verbs/*", ALL),
     ("agent/main.c", [BASE, "agent/verbs/", "agent/report/text.h"]),
     ("agent/run.[ch]", ALL),
+    ("agent/bounds.[ch]", [BASE, "agent/bounds.h", "agent/journal/journal.h", "agent/record/"]),
     ("agent/measure.[ch]", ["agent/base/", "agent/measure.h", "agent/context/context.h", "config/", "probes/"]),
     ("agent/state.h", []),
     ("collector/*", [BASE, "agent/record/"]),

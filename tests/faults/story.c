@@ -80,10 +80,73 @@ static void promise(enum kind kind, int64_t seq, const char *text)
     snprintf(new->text, sizeof new->text, "%s", text);
 }
 
+// Appends a record to the head; `dropped` is the last one dropped, 0 when it is no statement.
+static enum dk_err append(struct dk_journal *journal, const char *state, int64_t dropped)
+{
+    char head[DK_SHA256_TEXT_SIZE] = "", jws[TEXT_SIZE], end[32] = "";
+    int64_t seq = 0;
+    enum dk_err err = dk_journal_head(journal, &seq, head, NULL);
+
+    if (err != DK_OK)
+        return err;
+    if (dropped > 0)
+        snprintf(end, sizeof end, "-%" PRId64, dropped);
+    snprintf(jws, sizeof jws, "%s%" PRId64 ".%s.%" PRId64 "%s", dropped > 0 ? "d" : "r", seq + 1, head, ++next_id, end);
+    err = dk_profile_keep(state, profile_sha256, profile_text, strlen(profile_text), NULL);
+    if (err == DK_OK)
+        err = dk_journal_append(journal, seq + 1, jws, strlen(jws), NULL);
+    if (err == DK_OK)
+        promise(RECORD, seq + 1, jws);
+    return err;
+}
+
 enum dk_err story_run(const char *state, bool prune)
 {
     dk_auto(journal) struct dk_journal *journal = NULL;
-    char head[DK_SHA256_TEXT_SIZE] = "", jws[TEXT_SIZE];
+    enum dk_err err = dk_journal_open(state, true, &journal, NULL);
+
+    if (err == DK_OK)
+        err = dk_journal_lock(journal, NULL);
+    if (err == DK_OK)
+        err = append(journal, state, 0);
+    if (err != DK_OK || !prune)
+        return err;
+    pruned = true;
+    return dk_journal_prune(journal, 0, INT64_MAX, NULL);
+}
+
+// The last record that record `seq` says was dropped; 0 when it is no statement, or not there.
+static int64_t stated(struct dk_journal *journal, int64_t seq)
+{
+    dk_auto_buf struct dk_buf jws = dk_buf_make(1000);
+
+    if (dk_journal_read(journal, seq, &jws, NULL) != DK_OK || dk_buf_text(&jws)[0] != 'd')
+        return 0;
+    return strtoll(strrchr(dk_buf_text(&jws), '-') + 1, NULL, 10);
+}
+
+// A receipt that was kept by somebody who died before he could say so.
+static void find_receipts(struct dk_journal *journal)
+{
+    struct dk_journal_entry *entries = NULL;
+    size_t count = 0;
+
+    if (dk_journal_list(journal, &entries, &count, NULL) == DK_OK)
+        for (size_t i = 0; i < count; i++) {
+            char receipt[TEXT_SIZE];
+
+            snprintf(receipt, sizeof receipt, "receipt.%" PRId64 ".x", entries[i].seq);
+            if (entries[i].delivery == DK_DELIVERY_DELIVERED)
+                promise(RECEIPT, entries[i].seq, receipt);
+        }
+    free(entries);
+}
+
+enum dk_err story_drop(const char *state)
+{
+    dk_auto(journal) struct dk_journal *journal = NULL;
+    struct dk_journal_excess excess = {0};
+    char head[DK_SHA256_TEXT_SIZE];
     int64_t seq = 0;
     enum dk_err err = dk_journal_open(state, true, &journal, NULL);
 
@@ -91,18 +154,22 @@ enum dk_err story_run(const char *state, bool prune)
         err = dk_journal_lock(journal, NULL);
     if (err == DK_OK)
         err = dk_journal_head(journal, &seq, head, NULL);
-    if (err != DK_OK)
-        return err;
-    snprintf(jws, sizeof jws, "r%" PRId64 ".%s.%" PRId64, seq + 1, head, ++next_id);
-    err = dk_profile_keep(state, profile_sha256, profile_text, strlen(profile_text), NULL);
+    if (err == DK_OK && stated(journal, seq) > 0)
+        err = dk_journal_drop(journal, 1, stated(journal, seq), NULL);
     if (err == DK_OK)
-        err = dk_journal_append(journal, seq + 1, jws, strlen(jws), NULL);
-    if (err == DK_OK)
-        promise(RECORD, seq + 1, jws);
-    if (err != DK_OK || !prune)
-        return err;
+        err = append(journal, state, 0);
     pruned = true;
-    return dk_journal_prune(journal, 0, INT64_MAX, NULL);
+    if (err == DK_OK) {
+        find_receipts(journal);
+        err = dk_journal_prune(journal, 0, INT64_MAX, NULL);
+    }
+    if (err == DK_OK)
+        err = dk_journal_excess(journal, 100, 0, &excess, NULL);
+    if (err == DK_OK && excess.count > 0)
+        err = dk_journal_lock_delivery(journal, NULL);
+    if (err == DK_OK && excess.count > 0)
+        err = append(journal, state, excess.last_seq);
+    return err == DK_OK && excess.count > 0 ? dk_journal_drop(journal, excess.first_seq, excess.last_seq, NULL) : err;
 }
 
 static enum dk_err deliver_one(struct dk_journal *journal, int64_t seq)
@@ -146,13 +213,30 @@ static bool wrong(const char *what, int64_t seq)
     return false;
 }
 
-// True when record `seq` may be gone: it was delivered, and delivered ones were being removed.
-static bool may_be_gone(int64_t seq)
+static bool was_delivered(int64_t seq)
 {
     for (size_t i = 0; i < promise_count && pruned; i++)
         if (promises[i].kind == RECEIPT && promises[i].seq == seq)
             return true;
     return false;
+}
+
+// True when record `seq` may be gone: it was delivered, and delivered ones were being removed; or a statement says so
+// that is in the journal, or was delivered itself.
+static bool may_be_gone(struct dk_journal *journal, int64_t seq)
+{
+    struct dk_journal_entry *entries = NULL;
+    size_t count = 0;
+    bool dropped = was_delivered(seq);
+
+    if (!dropped && dk_journal_list(journal, &entries, &count, NULL) == DK_OK)
+        for (size_t i = 0; i < count; i++)
+            dropped = dropped || stated(journal, entries[i].seq) >= seq;
+    for (size_t i = 0; i < promise_count && !dropped; i++)
+        dropped = promises[i].kind == RECORD && promises[i].text[0] == 'd' &&
+                  strtoll(strrchr(promises[i].text, '-') + 1, NULL, 10) >= seq && was_delivered(promises[i].seq);
+    free(entries);
+    return dropped;
 }
 
 static bool promise_holds(struct dk_journal *journal, const struct promise *given)
@@ -162,7 +246,7 @@ static bool promise_holds(struct dk_journal *journal, const struct promise *give
     dk_auto_buf struct dk_buf text = dk_buf_make(1000);
     enum dk_err err = read[given->kind](journal, given->seq, &text, NULL);
 
-    if (err == DK_ERR_NO_INPUT && may_be_gone(given->seq))
+    if (err == DK_ERR_NO_INPUT && may_be_gone(journal, given->seq))
         return true;
     return (err == DK_OK && strcmp(dk_buf_text(&text), given->text) == 0) ||
            wrong(given->kind == RECORD ? "was confirmed, and is lost or changed" : "its answer is lost", given->seq);
@@ -202,7 +286,7 @@ static bool chain_holds(struct dk_journal *journal)
     for (size_t i = 0; i < count && holds; i++) {
         for (; next < entries[i].seq && holds; next++) {
             hash[0] = '\0';
-            holds = may_be_gone(next) || wrong("is missing", next);
+            holds = may_be_gone(journal, next) || wrong("is missing", next);
         }
         next = entries[i].seq + 1;
         holds = holds && follows(journal, entries[i].seq, hash, &last_id);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What an agent does with its journal, told so that a test can say afterwards what must be there. The records are not
-// signed (the journal does not look): record n is "rN.PREV.ID", PREV the hash of the one before, ID used once.
+// signed (the journal does not look): record n is "rN.PREV.ID", PREV the hash of the one before, ID used once, and
+// "dN.PREV.ID-LAST" says that the undelivered ones up to LAST were dropped.
 #pragma once
 
 #include <stdbool.h>
@@ -19,6 +20,9 @@ const char *story_other(void);
 // As a run does: opens (making what is missing), locks, appends one record to the head. With `prune`, delivered
 // records are removed then.
 enum dk_err story_run(const char *state, bool prune);
+// As a run does that finds the journal over its bounds: what a statement at the head says is removed, one record is
+// appended, delivered records are removed, and of the undelivered ones the oldest, once a statement says so.
+enum dk_err story_drop(const char *state);
 // As a delivery does: opens, locks, reads what waits, keeps receipts; every third record is refused.
 enum dk_err story_deliver(const char *state);
 

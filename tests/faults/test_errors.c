@@ -12,9 +12,9 @@
 #include "tests/faults/story.h"
 #include "tests/harness/harness.h"
 
-enum { RUN, FIRST_RUN, DELIVER, PRUNE, STORIES };
+enum { RUN, FIRST_RUN, DELIVER, PRUNE, DROP, STORIES };
 
-static const char *const titles[STORIES] = {"run", "first run", "deliver", "run and prune"};
+static const char *const titles[STORIES] = {"run", "first run", "deliver", "run and prune", "run and drop"};
 
 static const struct {
     const char *name;
@@ -37,6 +37,8 @@ static const struct {
 
 static enum dk_err tell(int story, const char *state)
 {
+    if (story == DROP)
+        return story_drop(state);
     return story == DELIVER ? story_deliver(state) : story_run(state, story == PRUNE);
 }
 
@@ -160,10 +162,16 @@ static void test_prune(void)
     try_all(PRUNE);
 }
 
+static void test_drop(void)
+{
+    try_all(DROP);
+}
+
 int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {
-        DK_CASE(test_run), DK_CASE(test_first_run), DK_CASE(test_deliver), DK_CASE(test_prune), {0}};
+        DK_CASE(test_run),   DK_CASE(test_first_run), DK_CASE(test_deliver),
+        DK_CASE(test_prune), DK_CASE(test_drop),      {0}};
 
     return dk_harness_main(argc, argv, "errors", cases);
 }

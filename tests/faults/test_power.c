@@ -52,6 +52,8 @@ static void test_power(void)
             if (i == 2)
                 CU_ASSERT_EQUAL(story_deliver(state), DK_OK);
         }
+        CU_ASSERT_EQUAL(story_drop(state), DK_OK);
+        CU_ASSERT_EQUAL(story_drop(state), DK_OK);
         inject_stop();
         printf("    %" PRId64 " cuts\n", cut_from(0));
         story_end();
@@ -60,8 +62,9 @@ static void test_power(void)
 
 static void first_life(const char *state)
 {
-    if (story_run(state, false) == DK_OK && story_run(state, false) == DK_OK && story_deliver(state) == DK_OK)
-        (void)!story_run(state, true);
+    if (story_run(state, false) == DK_OK && story_run(state, false) == DK_OK && story_deliver(state) == DK_OK &&
+        story_run(state, true) == DK_OK)
+        (void)!story_drop(state);
 }
 
 static void test_kill_then_power(void)
@@ -84,7 +87,7 @@ static void test_kill_then_power(void)
         // A delivery before any run has no journal yet.
         if (story_deliver(state) != DK_OK)
             CU_ASSERT(story_holds(state, 0));
-        CU_ASSERT_EQUAL(story_run(state, false), DK_OK);
+        CU_ASSERT_EQUAL(story_drop(state), DK_OK);
         CU_ASSERT(story_holds(state, SIZE_MAX));
         cuts += cut_from(changes);
         story_end();
