@@ -25,7 +25,8 @@ static void note_span(void *argument, const struct dk_chain_span *span)
 }
 
 // Reads links from words like "a1 a2 b1": the device, the seq, and, when it is not the usual record, a letter
-// ("a2x"). Each follows the usual record before it, or, written "a3<x", the one of that letter.
+// ("a2x"). Each follows the usual record before it, or, written "a3<x", the one of that letter. "a9!2-4" says that 2 to
+// 4 were dropped.
 static size_t read_links(const char *text, struct dk_chain_link links[static LINKS_MAX])
 {
     size_t count = 0;
@@ -42,6 +43,10 @@ static size_t read_links(const char *text, struct dk_chain_link links[static LIN
         if (*end == '<') {
             before = end[1];
             end += 2;
+        }
+        if (*end == '!') {
+            link->dropped_first = strtoll(end + 1, &end, 10);
+            link->dropped_last = strtoll(end + 1, &end, 10);
         }
         snprintf(link->sha256, sizeof link->sha256, "%c%" PRId64 "%c", at[0], link->seq, variant);
         if (link->seq > 1)
@@ -89,6 +94,23 @@ static void broken_chains_are_told(void)
     check("a1 b1 b3 a2", "a 1-2 2/0\nb: record 2 is missing\nb 1-3 2/1\n");
 }
 
+static void explained_gaps_are_no_breaks(void)
+{
+    static const char tail[] = " were dropped on the device for want of room, as a record of it says\n";
+    char expected[400];
+
+    snprintf(expected, sizeof expected, "a: records 2 to 4%sa 1-6 3/0\n", tail);
+    check("a1 a5 a6!2-4", expected);
+    // Two statements, one after the other; delivered records within the range are there.
+    snprintf(expected, sizeof expected, "a: records 2 to 2%sa: records 4 to 7%sa 1-10 5/0\n", tail, tail);
+    check("a1 a3 a8 a9!2-5 a10!6-7", expected);
+    // What is not said is a gap, and so is what another device says.
+    snprintf(expected, sizeof expected, "a: records 2 to 3%sa: record 4 is missing\na 1-6 3/1\n", tail);
+    check("a1 a5 a6!2-3", expected);
+    check("a1 a4 b9!2-3", "a: records 2 to 3 are missing\na 1-4 2/1\nb 9-9 1/0\n");
+    check("a1 a4 a5!3-3", "a: records 2 to 3 are missing\na 1-5 3/1\n");
+}
+
 // Of a whole chain, taking out, doubling, exchanging or moving any one record is told.
 static void one_change_anywhere_is_told(void)
 {
@@ -124,7 +146,7 @@ int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {
         DK_CASE(whole_chains_are_whole),
-        DK_CASE(broken_chains_are_told),
+        DK_CASE(broken_chains_are_told), DK_CASE(explained_gaps_are_no_breaks),
         DK_CASE(one_change_anywhere_is_told),
         {0},
     };
