@@ -367,7 +367,8 @@ static enum dk_err join_receipts(struct dk_verifier *v, struct dk_fault *fault)
     enum dk_err err = DK_OK;
     int64_t last = 0;
 
-    qsort(v->receipts, v->receipt_count, sizeof *v->receipts, by_hash);
+    if (v->receipt_count > 0)
+        qsort(v->receipts, v->receipt_count, sizeof *v->receipts, by_hash);
     for (size_t i = 0; i < v->count && err == DK_OK; i++) {
         struct dk_item *item = &v->items[i];
         struct known_receipt wanted = {0};

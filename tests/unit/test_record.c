@@ -371,6 +371,34 @@ static void the_head_is_read_back(void)
 #define KIND   "\"failed\""
 #define START  "\"2026-11-20T04:05:06.789Z\""
 
+static void the_origin_is_read_or_empty(void)
+{
+    static const struct {
+        const char *json;
+        enum dk_err err;
+        const char *server_url, *confirms;
+    } cases[] = {
+        {"{\"server\":{\"url\":\"http://a\"},\"inspection\":{\"confirms\":" ID "}}", DK_OK, "http://a",
+         "019aa0b1-7c2a-7def-8123-456789abcdef"},
+        {"{\"server\":{\"status\":\"failed\"}}", DK_OK, "", ""},
+        {"{\"server\":7,\"inspection\":[\"confirms\"]}", DK_OK, "", ""},
+        {"{\"server\":{\"url\":7},\"inspection\":{\"confirms\":\"019aa0b1-7c2a-7def-8123-456789abcdef0\"}}", DK_OK,
+         "", ""},
+        {"{}", DK_OK, "", ""},
+        {"[]", DK_ERR_DATA, "kept", "kept"},
+        {"", DK_ERR_DATA, "kept", "kept"},
+        {"{\"server\":{},\"server\":{}}", DK_ERR_DATA, "kept", "kept"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct dk_record_origin origin = {"kept", "kept"};
+
+        CU_ASSERT_EQUAL(dk_record_read_origin(cases[i].json, strlen(cases[i].json), &origin, NULL), cases[i].err);
+        CU_ASSERT_STRING_EQUAL(origin.server_url, cases[i].server_url);
+        CU_ASSERT_STRING_EQUAL(origin.confirms, cases[i].confirms);
+    }
+}
+
 static void a_bad_head_is_refused(void)
 {
     static const char good[] = HEAD(SCHEMA, ID, "2", HASH, KIND, HASH, START);
@@ -456,6 +484,7 @@ int main(int argc, char **argv)
         DK_CASE(the_own_address_is_cut_to_its_network),
         DK_CASE(what_cannot_be_true_is_refused),
         DK_CASE(the_head_is_read_back),
+        DK_CASE(the_origin_is_read_or_empty),
         DK_CASE(a_bad_head_is_refused),
         DK_CASE(uuids_are_version_7_in_order_and_distinct),
         {0},
