@@ -300,6 +300,7 @@ static void arguments_are_as_strict(void)
     } cases[] = {
         {"streams", "8", NULL},        {"streams", "010", "1 to 32"},     {"streams", "", "1 to 32"},
         {"duration", "5", NULL},       {"duration", "1.5s", NULL},        {"duration", "61", "1s to 60s"},
+        {"subscribed-download", "150 Mb/s", NULL}, {"subscribed-upload", "75", "no unit"},
         {"stop", "time", NULL},        {"stop", "verdict", NULL},         {"stop", "budget", "allowed: time"},
         {"family", "ipv6", NULL},
         {"precision", "0.5 %", NULL},  {"precision", "51", "50 %"},
