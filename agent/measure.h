@@ -16,6 +16,7 @@ struct dk_run_hooks {
     void (*progress)(void *argument, const struct dk_progress *progress); // about ten times a second; may be NULL
     void *argument;
     int interrupt_fd; // becomes readable when the user wants to stop; -1 for none
+    bool ignore_budget;
 };
 
 // Which of the settings' servers a run prefers, and which one it used.

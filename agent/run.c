@@ -2,6 +2,7 @@
 #include "agent/run.h"
 
 #include "agent/bounds.h"
+#include "agent/budget.h"
 #include "agent/journal/journal.h"
 #include "agent/journal/profiles.h"
 #include "agent/judge/judge.h"
@@ -70,8 +71,8 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
         .confirms = repeated != NULL ? repeated->id : NULL,
         .context = &result->context,
         .measurement = &result->measurement,
-        .validity = &result->validity,
-        .verdict = &result->verdict,
+        .validity = result->kind != DK_KIND_SKIPPED ? &result->validity : NULL,
+        .verdict = result->kind != DK_KIND_SKIPPED ? &result->verdict : NULL,
     };
     dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
     char sha256[DK_SHA256_TEXT_SIZE];
@@ -147,6 +148,40 @@ static void find_last_server(struct dk_journal *journal, int64_t seq, struct dk_
     }
 }
 
+// Measures, unless the budget does not allow it. The link is then not touched: it is the one that the settings name, or
+// that the default route leaves by.
+static enum dk_err measure(const struct dk_settings *settings, const struct dk_rules *rules,
+                           const struct dk_run_hooks *hooks, struct dk_server_choice *choice, bool *interrupted,
+                           struct dk_run_result *out, struct dk_fault *fault)
+{
+    bool asked = settings->budget_daily_bytes > 0 || settings->budget_monthly_bytes > 0 ||
+                 settings->budget_metered == DK_METERED_SKIP;
+    bool admitted = true;
+    struct dk_budget budget = {0};
+    enum dk_err err = DK_OK;
+
+    if (asked) {
+        dk_context_gather("", settings->interface, settings->technology, &out->context);
+        err = dk_budget_admit(settings, &out->context, dk_measure_bound(settings).bytes, hooks->ignore_budget, &budget,
+                              &admitted, out->reason, sizeof out->reason, fault);
+    }
+    if (err == DK_OK && !admitted) {
+        out->kind = DK_KIND_SKIPPED;
+        out->measurement.server.connect_ns = -1;
+        choice->used = &settings->servers[0];
+        return DK_OK;
+    }
+    if (err != DK_OK)
+        return err;
+    out->context = (struct dk_context){0};
+    err = dk_measure(settings, rules, hooks, choice, &out->measurement, &out->context, interrupted, fault);
+    if (err == DK_OK)
+        err = dk_budget_settle(&budget, out->measurement.data_used_bytes, fault);
+    if (err == DK_OK)
+        decide_kind(settings->only, *interrupted, out);
+    return err;
+}
+
 enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules, const struct dk_buf *profile,
                    const struct dk_repeated *repeated, const struct dk_run_hooks *hooks, struct dk_run_result *out,
                    struct dk_fault *fault)
@@ -177,13 +212,12 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     struct dk_mono begun = dk_mono_now();
 
     out->start = dk_wall_now();
-    err = dk_measure(settings, rules, hooks, &choice, &out->measurement, &out->context, &interrupted, fault);
+    err = measure(settings, rules, hooks, &choice, &interrupted, out, fault);
     if (err != DK_OK)
         return err;
     out->server = choice.used;
     out->duration_ns = dk_mono_diff_ns(dk_mono_now(), begun);
     out->end = dk_wall_now();
-    decide_kind(settings->only, interrupted, out);
     dk_judge_validity(&out->measurement, &out->context, &out->validity);
     dk_judge(rules, &out->measurement, &out->context, &settings->site, &out->validity, &out->verdict);
     err = dk_profile_keep(settings->state_dir, rules->sha256, dk_buf_text(profile), profile->len, fault);
@@ -191,6 +225,9 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
         err = keep(settings, repeated, journal, key, head_seq, head_sha256, out, fault);
     if (err != DK_OK || out->kind == DK_KIND_MEASUREMENT)
         return err;
+    if (out->kind == DK_KIND_SKIPPED)
+        return dk_fail(fault, DK_ERR_NOT_NOW, "run", "wait, or measure all the same with --ignore-budget", "%s",
+                       out->reason);
     return dk_fail(fault, interrupted ? DK_ERR_INTERRUPTED : DK_ERR_UNREACHABLE, out->server->url, NULL,
                    "%s", out->reason);
 }

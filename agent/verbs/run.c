@@ -22,7 +22,7 @@
 enum { PHOTO_MAX_BYTES = 64 << 20 };
 
 struct choices {
-    bool json, check, confirm, ask, no_campaign, dry;
+    bool json, check, ignore_budget, confirm, ask, no_campaign, dry;
     enum dk_progress_mode progress;
 };
 
@@ -41,6 +41,7 @@ static enum dk_err read_arguments(int argc, char **argv, struct dk_arguments *ar
     const struct dk_own_flag own[] = {
         {"format", "text|json", "the result as text, or exactly the record's payload", &format, NULL},
         {"progress", "auto|bar|json|none", "how to show that it goes on, on stderr", &progress, NULL},
+        {"ignore-budget", NULL, "measure also when [budget] does not allow it", NULL, &choices->ignore_budget},
         {"check", NULL, "exit status 1 = fail, 2 = inconclusive", NULL, &choices->check},
         {"confirm", NULL, "repeat a run whose verdict is fail, against another server if there is one", NULL,
          &choices->confirm},
@@ -197,7 +198,7 @@ static int run(struct dk_settings *settings, const struct choices *choices, stru
         return 0;
     }
 
-    const struct dk_run_hooks hooks = {dk_progress_show, &view, dk_interrupt_fd()};
+    const struct dk_run_hooks hooks = {dk_progress_show, &view, dk_interrupt_fd(), choices->ignore_budget};
     struct job job = {settings, choices, &rules, &profile, &hooks, &view, 0, false};
     bool both = settings->family == DK_FAMILY_BOTH;
 

@@ -5,6 +5,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/journal/journal.h"
+#include "agent/journal/usage.h"
 #include "agent/record/key.h"
 #include "agent/state.h"
 #include "agent/verbs/arguments.h"
@@ -17,6 +18,8 @@ struct status {
     bool has_waiting, has_last;
     struct dk_summary oldest_waiting, last;
     char refusal[DK_REFUSAL_TEXT_SIZE]; // of the last record set aside
+    int64_t day, month;
+    struct dk_usage usage;
 };
 
 static enum dk_err read_records(struct dk_journal *journal, struct status *out, struct dk_fault *fault)
@@ -63,6 +66,10 @@ static enum dk_err gather(const char *state_dir, struct status *out, struct dk_f
     dk_auto(journal) struct dk_journal *journal = NULL;
     enum dk_err err = dk_journal_open(state_dir, false, &journal, fault);
 
+    out->day = dk_usage_day(dk_wall_now());
+    out->month = dk_usage_month(dk_wall_now());
+    if (err == DK_OK)
+        err = dk_usage_read(state_dir, &out->usage, fault);
     if (err == DK_OK)
         err = read_records(journal, out, fault);
     return err == DK_OK ? read_device(state_dir, out, fault) : err;
@@ -79,6 +86,44 @@ static int64_t waiting_age_ns(const struct status *status)
 static int64_t count_of(const struct status *status, enum dk_delivery delivery)
 {
     return status->counts.by[delivery];
+}
+
+// What runs used this month, for each link; counted only while [budget] has a limit.
+static void print_use(const struct status *status, const struct dk_settings *settings)
+{
+    for (size_t i = 0; i < status->usage.count; i++) {
+        const struct dk_usage_row *row = &status->usage.rows[i];
+
+        if (row->period != status->month)
+            continue;
+        printf("budget     %s: %" PRId64 " kB today", row->link,
+               dk_usage_of(&status->usage, status->day, row->link) / 1000);
+        if (settings->budget_daily_bytes > 0)
+            printf(" of %" PRId64, settings->budget_daily_bytes / 1000);
+        printf(", %" PRId64 " kB this month", row->bytes / 1000);
+        if (settings->budget_monthly_bytes > 0)
+            printf(" of %" PRId64, settings->budget_monthly_bytes / 1000);
+        printf("\n");
+    }
+}
+
+static json_t *use_json(const struct status *status)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < status->usage.count; i++) {
+        const struct dk_usage_row *row = &status->usage.rows[i];
+
+        if (row->period == status->month &&
+            json_array_append_new(
+                array, json_pack("{s:s, s:I, s:I}", "link", row->link, "day_bytes",
+                                 (json_int_t)dk_usage_of(&status->usage, status->day, row->link), "month_bytes",
+                                 (json_int_t)row->bytes)) != 0) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
 }
 
 static void print_text(const struct status *status)
@@ -122,11 +167,11 @@ static enum dk_err print_json(const struct status *status, struct dk_fault *faul
     const char *refusal = status->counts.last_refused_seq > 0 ? status->refusal : NULL;
 
     return dk_json_print(
-        json_pack("{s:s?, s:I, s:I, s:I, s:I, s:s*, s:o, s:o}", "device", device, "head_seq",
+        json_pack("{s:s?, s:I, s:I, s:I, s:I, s:s*, s:o, s:o, s:o}", "device", device, "head_seq",
                   (json_int_t)status->counts.last_seq, "waiting", (json_int_t)count_of(status, DK_DELIVERY_WAITING),
                   "delivered", (json_int_t)count_of(status, DK_DELIVERY_DELIVERED), "refused",
                   (json_int_t)count_of(status, DK_DELIVERY_REFUSED), "refusal", refusal, "oldest_waiting_age_ns", age,
-                  "last", last),
+                  "last", last, "used", use_json(status)),
         fault);
 }
 
@@ -184,12 +229,14 @@ int dk_verb_status(int argc, char **argv)
         err = dk_format_is_json(format, &json, &fault);
     if (err == DK_OK)
         err = gather(arguments.settings.state_dir, &status, &fault);
-    if (err == DK_OK && json)
+    if (err == DK_OK && json) {
         err = print_json(&status, &fault);
-    else if (err == DK_OK && prometheus)
+    } else if (err == DK_OK && prometheus) {
         print_prometheus(&status);
-    else if (err == DK_OK)
+    } else if (err == DK_OK) {
         print_text(&status);
+        print_use(&status, &arguments.settings);
+    }
     if (err != DK_OK)
         return dk_verb_fail("status", &fault);
     return checked ? check(&status, &arguments.settings) : 0;

@@ -35,6 +35,8 @@ PICTURE = [
     ("agent/verbs/*", ALL),
     ("agent/main.c", [BASE, "agent/verbs/", "agent/report/text.h"]),
     ("agent/run.[ch]", ALL),
+    ("agent/budget.[ch]", [BASE, "agent/budget.h", "agent/context/context.h", "agent/journal/usage.h",
+                           "config/settings.h"]),
     ("agent/bounds.[ch]", [BASE, "agent/bounds.h", "agent/journal/journal.h", "agent/record/"]),
     ("agent/measure.[ch]", ["agent/base/", "agent/measure.h", "agent/context/context.h", "config/", "probes/"]),
     ("agent/state.h", []),
