@@ -38,7 +38,8 @@ struct dk_repeated {
 // Measures as `settings` say, judges by `rules`, and keeps the profile (its bytes are `profile`) and the sealed record.
 // `repeated` is NULL, or what the run repeats: it prefers another server then, and the record names what it confirms.
 // A run that could not measure what it was asked for is a record too: *out is filled and the error says so.
-// Errors with a record kept (out->seq > 0): UNREACHABLE, INTERRUPTED; NOT_NOW (skipped: the data budget). Without: NOT_NOW (another run is going on),
+// Errors with a record kept (out->seq > 0): UNREACHABLE, INTERRUPTED; NOT_NOW (skipped: the data budget).
+// Without: NOT_NOW (another run is going on),
 // NO_INPUT (no key), PERMISSION, IO, DATA (a damaged journal), USAGE (no server), MEMORY, INTERNAL.
 enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *rules, const struct dk_buf *profile,
                    const struct dk_repeated *repeated, const struct dk_run_hooks *hooks, struct dk_run_result *out,

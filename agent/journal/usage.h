@@ -24,7 +24,9 @@ struct dk_usage {
     size_t count;
 };
 
+// The day, as 20261120, and the month, as 202611.
 int64_t dk_usage_day(struct dk_wall when);
+// See above.
 int64_t dk_usage_month(struct dk_wall when);
 
 // Reads what was used; nothing when there is no file yet. Errors: DATA (not of its form), IO, PERMISSION, MEMORY.
