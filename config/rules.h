@@ -24,7 +24,7 @@ enum { DK_RULES_MAX = 64, DK_BASIS_SIZE = 512, DK_RULE_ID_SIZE = 64, DK_RULE_NOT
     X(UPLOAD_RATE, "upload.rate_bps")                                                                        \
     X(UPLOAD_RATE_WHOLE, "upload.rate_whole_bps")                                                            \
     X(LATENCY_IDLE_MEDIAN, "latency.idle.rtt_median_ns")                                                     \
-    X(ACCESS_TIME, "server.connect_ns")                                                                      \
+    X(ACCESS_TIME, "server.access_ns")                                                                      \
     X(ACCESS, "server.status")     /* did the server answer? */                                              \
     X(DOWNLOAD, "download.status") /* of the runs whose server answered: did the transfer come to its end? */ \
     X(UPLOAD, "upload.status")

@@ -123,6 +123,9 @@ struct dk_server {
     char reason[DK_REASON_SIZE];
     char address[DK_ADDRESS_SIZE]; // numeric; "" when it was never reached
     int64_t connect_ns;            // TCP connect time of the first connection; -1 when not reached
+    // Of that connection: finding the address, the TLS handshake, the wait for the answer's first byte, and all from
+    // the look-up to that byte. 0: not known, or there was none.
+    int64_t resolve_ns, tls_ns, first_byte_ns, access_ns;
     char tls[48];                  // "TLSv1.3 TLS_AES_256_GCM_SHA384"; "" for plain HTTP
     enum dk_server_kind kind;      // how it was asked; AUTO when none is configured
 };

@@ -61,7 +61,7 @@ static const struct name names[] = {
     {"upload.rate_bps", VALUE, 2},
     {"upload.rate_whole_bps", VALUE, 3},
     {"latency.idle.rtt_median_ns", VALUE, 4},
-    {"server.connect_ns", VALUE, 5},
+    {"server.access_ns", VALUE, 5},
     {"validity.state", VALIDITY, 0},
     {"validity.flags", FLAGS, 0},
     {"inspection.confirms", CONFIRMS, 0},

@@ -72,6 +72,13 @@ static void put_known(struct builder *b, json_t *object, const char *key, int64_
         put_integer(b, object, key, value);
 }
 
+// A duration; 0 is not known.
+static void put_duration(struct builder *b, json_t *object, const char *key, int64_t value_ns)
+{
+    if (value_ns > 0)
+        put_integer(b, object, key, value_ns);
+}
+
 static void put_text(struct builder *b, json_t *object, const char *key, const char *text)
 {
     if (!dk_text_is_clean(text, strlen(text)))
@@ -314,6 +321,10 @@ static void put_server(struct builder *b, json_t *root, const struct dk_record_f
     if (server->address[0] != '\0') {
         put_text(b, object, "address", server->address);
         put_known(b, object, "connect_ns", server->connect_ns);
+    put_duration(b, object, "resolve_ns", server->resolve_ns);
+    put_duration(b, object, "tls_ns", server->tls_ns);
+    put_duration(b, object, "first_byte_ns", server->first_byte_ns);
+    put_duration(b, object, "access_ns", server->access_ns);
         put_text_if_set(b, object, "tls", server->tls);
     }
     put_candidates(b, object, facts->measurement);

@@ -100,6 +100,12 @@ static void note_server(struct dk_probe_run *run, CURL *easy)
         snprintf(run->server.address, sizeof run->server.address, "%s", address);
     if (info_ns(easy, CURLINFO_CONNECT_TIME_T) > 0)
         run->server.connect_ns = info_ns(easy, CURLINFO_CONNECT_TIME_T) - info_ns(easy, CURLINFO_NAMELOOKUP_TIME_T);
+    run->server.resolve_ns = info_ns(easy, CURLINFO_NAMELOOKUP_TIME_T);
+    if (info_ns(easy, CURLINFO_APPCONNECT_TIME_T) > 0)
+        run->server.tls_ns = info_ns(easy, CURLINFO_APPCONNECT_TIME_T) - info_ns(easy, CURLINFO_CONNECT_TIME_T);
+    run->server.access_ns = info_ns(easy, CURLINFO_STARTTRANSFER_TIME_T);
+    if (run->server.access_ns > 0)
+        run->server.first_byte_ns = run->server.access_ns - info_ns(easy, CURLINFO_PRETRANSFER_TIME_T);
     snprintf(run->server.tls, sizeof run->server.tls, "%s", run->transfer.tls);
 }
 

@@ -36,6 +36,10 @@ class Interop(unittest.TestCase):
             self.assertEqual(record["server"]["tls"][:8], TLS[port])
         else:
             self.assertNotIn("tls", record["server"])
+        parts = [record["server"].get(name, 0) for name in ("resolve_ns", "connect_ns", "tls_ns", "first_byte_ns")]
+        self.assertEqual("tls_ns" in record["server"], "tls" in record["server"])
+        # What is left of the access time is libcurl's own, between the parts.
+        self.assertIn(record["server"]["access_ns"] - sum(parts), range(-1_000_000, 200_000_000))
         idle = record["latency"]["idle"]
         self.assertEqual((idle["status"], idle["method"], idle["received"]), ("ok", "http", 5), idle)
         self.assert_measured(record["download"])

@@ -305,7 +305,7 @@ class StampWithKey(unittest.TestCase):
             sequence, _, _, session, _, sender_sequence, sender_time, sender_error, ttl = (
                 struct.unpack(">I12xQHH4xQ8xI12xQH6xB15x", answer[:96]))
             self.assertEqual((sequence, session, sender_sequence, sender_time, sender_error),
-                             (7, 9, 7, 0x1122334455667788, 0x0101))
+                             (0, 9, 7, 0x1122334455667788, 0x0101))
             self.assertGreater(ttl, 0)
             client.setblocking(False)
             with self.assertRaises(BlockingIOError):
@@ -322,7 +322,7 @@ class Stamp(unittest.TestCase):
         self.client.connect(self.server.addresses["stamp"])
 
     def test_an_answer_is_as_long_as_its_question(self):
-        for size in (44, 45, 100, 1472, 2048):
+        for number, size in enumerate((44, 45, 100, 1472, 2048)):
             with self.subTest(size=size):
                 request = struct.pack(">IQHH", 7, 0x1122334455667788, 0x0101, 9) + b"\xff" * (size - 16)
                 before = time.time()
@@ -332,20 +332,41 @@ class Stamp(unittest.TestCase):
                 self.assertEqual(len(answer), size)
                 (sequence, sent, _, session, received, sender_sequence, sender_time, sender_error, _, ttl) = (
                     struct.unpack(">IQHHQIQHHB", answer[:41]))
+                # The reflector counts by itself (RFC 8762 section 4.3.1).
                 self.assertEqual((sequence, session, sender_sequence, sender_time, sender_error),
-                                 (7, 9, 7, 0x1122334455667788, 0x0101))
+                                 (number, 9, 7, 0x1122334455667788, 0x0101))
                 self.assertGreater(ttl, 0)
                 received_s, sent_s = (stamp / 2**32 - 2208988800 for stamp in (received, sent))
                 self.assertLessEqual(before - 0.001, received_s)
                 self.assertLessEqual(received_s, sent_s)
                 self.assertLessEqual(sent_s, after + 0.001)
-                self.assertEqual(answer[41:], bytes(size - 41))
+                # Three bytes of zero; then what is no TLV (RFC 8972 section 4) comes back marked as malformed, M set.
+                self.assertEqual(answer[41:44], bytes(3))
+                self.assertEqual(answer[44:], b"\xff" * (size - 44))
+
+    def test_sessions_are_counted_apart_and_told_of_the_answer_before(self):
+        question = bytes((0x80, 3, 0, 4, 0, 0, 0, 0, 0x80, 7, 0, 16)) + bytes(16)
+        before = time.time()
+        for session, sequence in ((9, 0), (9, 1), (8, 0), (9, 2)):
+            self.client.send(struct.pack(">IQHH28x", 50 + sequence, 1, 0x0101, session) + question)
+            answer = self.client.recv(4096)
+            self.assertEqual((len(answer), struct.unpack(">I", answer[:4])[0]), (44 + 28, sequence))
+            self.assertEqual(answer[44:48] + answer[52:56], bytes((0, 3, 0, 4, 0, 7, 0, 16)))
+            self.assertIn(answer[48], (1, 5))  # NTP, or free-running
+            self.assertEqual(answer[49], 2)    # software
+            told, moment, how = struct.unpack(">IQB3x", answer[56:])
+            if sequence == 0:
+                self.assertEqual((told, moment, how), (0, 0, 0))
+            else:
+                self.assertEqual((told, how), (sequence - 1, 2))
+                self.assertLess(before - 0.001, moment / 2**32 - 2208988800)
+                self.assertLess(moment / 2**32 - 2208988800, time.time() + 0.001)
 
     def test_what_is_too_short_or_too_long_gets_nothing(self):
         for size in (0, 1, 43, 2049, 9000):
             self.client.send(bytes(size))
         self.client.send(b"\0\0\0\x05" + bytes(40))
-        self.assertEqual(self.client.recv(4096)[:4], b"\0\0\0\x05")
+        self.assertEqual(self.client.recv(4096)[24:28], b"\0\0\0\x05")
         self.client.setblocking(False)
         with self.assertRaises(BlockingIOError):
             self.client.recv(4096)

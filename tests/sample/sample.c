@@ -150,8 +150,15 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
                                         {[DK_SITE_RATE_SUBSCRIBED_DOWNLOAD] = 150000000,
                                          [DK_SITE_RATE_MINIMUM_DOWNLOAD] = 5000000}}};
     out->measurement = (struct dk_measurement){
-        .server = {DK_STATUS_OK, "", "203.0.113.5", 19 * DK_NS_PER_MS, "TLSv1.3 TLS_AES_256_GCM_SHA384",
-                   DK_SERVER_KIND_DOKIEM},
+        .server = {.status = DK_STATUS_OK,
+                   .address = "203.0.113.5",
+                   .connect_ns = 19 * DK_NS_PER_MS,
+                   .resolve_ns = 4 * DK_NS_PER_MS,
+                   .tls_ns = 41 * DK_NS_PER_MS,
+                   .first_byte_ns = 20 * DK_NS_PER_MS,
+                   .access_ns = 85 * DK_NS_PER_MS,
+                   .tls = "TLSv1.3 TLS_AES_256_GCM_SHA384",
+                   .kind = DK_SERVER_KIND_DOKIEM},
         .download = throughput(download_bps),
         .upload = throughput(download_bps / 3),
         .latency_idle = latency(20 * DK_NS_PER_MS),

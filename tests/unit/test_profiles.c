@@ -191,7 +191,7 @@ static void write_profile(struct dk_buf *out)
                           PICK("4g", "5g", "fixed"), PICK("", "", "environment = any\n", "environment = indoor\n"),
                           PICK("", "", "subscriber = household\n", "subscriber = organisation\n"),
                           status ? PICK("server.status", "download.status", "upload.status")
-                          : time ? PICK("latency.idle.rtt_median_ns", "server.connect_ns")
+                          : time ? PICK("latency.idle.rtt_median_ns", "server.access_ns")
                                  : PICK("download.rate_bps", "download.rate_whole_bps", "upload.rate_bps",
                                         "upload.rate_whole_bps"),
                           status ? "statistic = failures\n"
