@@ -14,6 +14,7 @@ enum {
     ID,
     KIND,
     START,
+    SEQ,
     DURATION,
     TEXT,
     RATE,
@@ -43,6 +44,7 @@ static const struct name names[] = {
     {"kind", KIND, 0},
     {"time.start", START, 0},
     {"time.duration_ns", DURATION, 0},
+    {"seq", SEQ, 0},
 #define X(name, text) {text, TEXT, DK_ORIGIN_##name},
     DK_ORIGIN_TEXT_LIST(X)
 #undef X
@@ -71,6 +73,7 @@ static const struct name names[] = {
 };
 
 enum { NAMES = sizeof names / sizeof names[0], COLUMNS_MAX = 256 };
+#define SEQ_MAX INT64_C(9999999999) // ten digits, as the journal names its files
 _Static_assert(NAMES <= 64, "one bit a name");
 _Static_assert(DK_SITE_RATE_MAX_BPS == DK_SAMPLE_VALUE_MAX, "one bound for all rates");
 
@@ -239,8 +242,7 @@ static enum dk_err read_word(struct reading *r, const struct name *name, const s
 
     switch (name->what) {
     case KIND:
-        return copied && dk_kind_parse(word, &row->state.kind) ? DK_OK
-                                                               : wrong(r, name, "measurement, skipped or failed");
+        return copied && dk_kind_parse(word, &row->state.kind) ? DK_OK : wrong(r, name, "a kind of record");
     case START:
         return copied && dk_wall_parse(word, &row->start) ? DK_OK
                                                           : wrong(r, name, "a time like 2026-11-20T04:05:06.789Z");
@@ -275,15 +277,20 @@ static enum dk_err read_word(struct reading *r, const struct name *name, const s
 static enum dk_err read_number(struct reading *r, const struct name *name, const struct dk_flat_member *member)
 {
     int64_t value = member->integer;
+    int64_t min = name->what == SEQ ? 1 : 0;
     int64_t max = name->what == DURATION ? INT64_C(86400) * DK_NS_PER_S
+                  : name->what == SEQ    ? SEQ_MAX
                   : name->what == IPV6   ? 1
                                          : DK_SAMPLE_VALUE_MAX;
 
     if (member->type != (name->what == IPV6 ? DK_FLAT_BOOLEAN : DK_FLAT_INTEGER))
         return wrong(r, name, name->what == IPV6 ? "true or false" : "an integer");
-    if (value < 0 || value > max)
-        return dk_fail(r->fault, DK_ERR_DATA, name->path, NULL, "must be from 0 to %lld", (long long)max);
-    if (name->what == DURATION)
+    if (value < min || value > max)
+        return dk_fail(r->fault, DK_ERR_DATA, name->path, NULL, "must be from %lld to %lld", (long long)min,
+                       (long long)max);
+    if (name->what == SEQ)
+        r->row->seq = value;
+    else if (name->what == DURATION)
         r->row->duration_ms = (uint32_t)((value + DK_NS_PER_MS - 1) / DK_NS_PER_MS);
     else if (name->what == IPV6)
         r->row->origin.ipv6 = (int32_t)value;
@@ -336,6 +343,7 @@ static enum dk_err read_member(void *argument, const struct dk_flat_member *memb
     case CONFIRMS:
         r->row->state.confirms = true;
         return member->type == DK_FLAT_TEXT ? DK_OK : wrong(r, name, "the id of a record");
+    case SEQ:
     case DURATION:
     case RATE:
     case IPV6:
@@ -361,6 +369,13 @@ static enum dk_err begin(struct reading *r)
     return err;
 }
 
+// What every one must say; a record also its place in the chain.
+static bool is_needed(const struct reading *r, const struct name *name)
+{
+    return name->what <= START || (name->what == SEQ && r->is_record) ||
+           (name->what == TEXT && name->index == DK_ORIGIN_DEVICE);
+}
+
 static enum dk_err finish(struct reading *r, enum dk_err err)
 {
     if (err == DK_ERR_MEMORY)
@@ -368,8 +383,7 @@ static enum dk_err finish(struct reading *r, enum dk_err err)
     if (err != DK_OK)
         return err;
     for (size_t i = 0; i < NAMES; i++)
-        if ((names[i].what <= START || (names[i].what == TEXT && names[i].index == DK_ORIGIN_DEVICE)) &&
-            (r->seen >> i & 1) == 0)
+        if (is_needed(r, &names[i]) && (r->seen >> i & 1) == 0)
             return dk_fail(r->fault, DK_ERR_DATA, names[i].path, NULL, "is missing");
     for (size_t i = 0; i < DK_FLAGS_MAX; i++)
         if (r->codes[i] != 0 || r->figures[i] != 0)
@@ -517,7 +531,7 @@ static bool field_member(const struct name *name, const char *field, size_t len,
         out->text++;
         out->len--;
     }
-    if (name->what == DURATION || name->what == RATE || name->what == VALUE) {
+    if (name->what == SEQ || name->what == DURATION || name->what == RATE || name->what == VALUE) {
         out->type = DK_FLAT_INTEGER;
         return copy_word(&(struct dk_flat_member){.type = DK_FLAT_TEXT, .text = field, .len = len}, word,
                          sizeof word) &&

@@ -15,6 +15,7 @@ enum {
 
 struct dk_row {
     uint8_t id[DK_ROW_ID_SIZE];
+    int64_t seq; // 0 when it was not said
     struct dk_wall start;
     uint32_t duration_ms;
     struct dk_origin origin;

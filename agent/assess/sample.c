@@ -124,7 +124,7 @@ static enum dk_err take(struct dk_samples *samples, const struct dk_row *row, en
 }
 
 static enum dk_err add(struct dk_samples *samples, enum dk_err err, const struct dk_row *row,
-                       const char *device_id, enum dk_intake *intake, struct dk_fault *why)
+                       enum dk_intake *intake, struct dk_fault *why)
 {
     if (err == DK_ERR_DATA) {
         *intake = row->has_unknown_schema ? DK_INTAKE_SCHEMA : DK_INTAKE_MALFORMED;
@@ -132,25 +132,30 @@ static enum dk_err add(struct dk_samples *samples, enum dk_err err, const struct
     }
     if (err != DK_OK)
         return err;
-    if (device_id != NULL && strcmp(row->origin.text[DK_ORIGIN_DEVICE], device_id) != 0) {
-        *intake = DK_INTAKE_MALFORMED;
-        (void)!dk_fail(why, DK_ERR_DATA, "device.id", NULL, "names another device than the key that signed");
-        return DK_OK;
-    }
-    if (row->state.kind == DK_KIND_SKIPPED) {
-        *intake = DK_INTAKE_SKIPPED;
+    if (row->state.kind != DK_KIND_MEASUREMENT && row->state.kind != DK_KIND_FAILED) {
+        *intake = row->state.kind == DK_KIND_SKIPPED ? DK_INTAKE_SKIPPED : DK_INTAKE_OTHER;
         return DK_OK;
     }
     return take(samples, row, intake, why);
 }
 
-enum dk_err dk_samples_add_record(struct dk_samples *samples, const char *json, size_t len, const char *device_id,
-                                  enum dk_intake *intake, struct dk_fault *why)
+enum dk_err dk_samples_add_record(struct dk_samples *samples, const char *json, size_t len,
+                                  dk_samples_accept *accept, void *argument, enum dk_intake *intake,
+                                  struct dk_fault *why)
 {
     struct dk_row row;
     enum dk_err err = dk_row_read_record(&samples->texts, &samples->scratch, json, len, &row, why);
 
-    return add(samples, err, &row, device_id, intake, why);
+    if (err == DK_OK) {
+        const struct dk_sample_head head = {row.origin.text[DK_ORIGIN_DEVICE], row.seq, row.start, row.state.kind};
+        enum dk_err accepted = accept(argument, &head, why);
+
+        if (accepted == DK_ERR_DATA)
+            *intake = DK_INTAKE_REFUSED;
+        if (accepted != DK_OK)
+            return accepted == DK_ERR_DATA ? DK_OK : accepted;
+    }
+    return add(samples, err, &row, intake, why);
 }
 
 enum dk_err dk_samples_add_row(struct dk_samples *samples, const char *json, size_t len, enum dk_intake *intake,
@@ -159,7 +164,7 @@ enum dk_err dk_samples_add_row(struct dk_samples *samples, const char *json, siz
     struct dk_row row;
     enum dk_err err = dk_row_read_json(&samples->texts, &samples->scratch, json, len, &row, why);
 
-    return add(samples, err, &row, NULL, intake, why);
+    return add(samples, err, &row, intake, why);
 }
 
 enum dk_err dk_samples_add_csv(struct dk_samples *samples, const struct dk_csv_columns *columns, const char *line,
@@ -168,7 +173,7 @@ enum dk_err dk_samples_add_csv(struct dk_samples *samples, const struct dk_csv_c
     struct dk_row row;
     enum dk_err err = dk_row_read_csv(&samples->texts, &samples->scratch, columns, line, len, &row, why);
 
-    return add(samples, err, &row, NULL, intake, why);
+    return add(samples, err, &row, intake, why);
 }
 
 void dk_samples_seal(struct dk_samples *samples)
@@ -204,6 +209,11 @@ const struct dk_origin *dk_samples_origin(const struct dk_samples *samples, size
 size_t dk_samples_origin_number(const struct dk_samples *samples, size_t i)
 {
     return likeness_of(samples, i)->origin;
+}
+
+const struct dk_origin *dk_samples_origin_at(const struct dk_samples *samples, size_t number)
+{
+    return (const struct dk_origin *)samples->origins.items + number;
 }
 
 size_t dk_samples_origin_count(const struct dk_samples *samples)

@@ -79,22 +79,35 @@ enum { DK_SAMPLES_MAX = 1 << 24 };
 enum dk_intake {
     DK_INTAKE_TAKEN,
     DK_INTAKE_SKIPPED,   // a run that was skipped measured nothing: no sample
+    DK_INTAKE_OTHER,     // a record that is about no run: no sample
     DK_INTAKE_DUPLICATE, // the same id and content as one that is there; not taken
     DK_INTAKE_CONFLICT,  // the same id and other content; both are marked
     DK_INTAKE_SCHEMA,    // its schema is unknown; the fault names it
     DK_INTAKE_MALFORMED, // the fault says why
+    DK_INTAKE_REFUSED,   // by who handed it in (dk_samples_accept)
 };
+
+// What a record says of itself, borrowed.
+struct dk_sample_head {
+    const char *device_id;
+    int64_t seq;
+    struct dk_wall start;
+    enum dk_kind kind;
+};
+// Whether the key that signed may have signed this. DATA refuses it, and `why` says why; other errors end the reading.
+typedef enum dk_err dk_samples_accept(void *argument, const struct dk_sample_head *head, struct dk_fault *why);
 
 // An empty set. Free with dk_samples_free.
 enum dk_err dk_samples_new(struct dk_samples **out);
 void dk_samples_free(struct dk_samples *samples);
 DK_DEFINE_FREE(samples, struct dk_samples, dk_samples_free)
 
-// Takes the payload of a sealed record, whose signature by `device_id` (NULL: any) was checked before, or one row of
-// an export (a flat JSON object). Strict: each member that is used stands once and has its form. *intake says what
+// Takes the payload of a sealed record whose signature was checked before, and which `accept` accepts; or one row of an
+// export (a flat JSON object). Strict: each member that is used stands once and has its form. *intake says what
 // became of it; of what was not taken as it should be, `why` says why. Errors: MEMORY; DATA (DK_SAMPLES_MAX of them).
-enum dk_err dk_samples_add_record(struct dk_samples *samples, const char *json, size_t len, const char *device_id,
-                                  enum dk_intake *intake, struct dk_fault *why);
+enum dk_err dk_samples_add_record(struct dk_samples *samples, const char *json, size_t len,
+                                  dk_samples_accept *accept, void *argument, enum dk_intake *intake,
+                                  struct dk_fault *why);
 enum dk_err dk_samples_add_row(struct dk_samples *samples, const char *json, size_t len, enum dk_intake *intake,
                                struct dk_fault *why);
 
@@ -120,8 +133,9 @@ const struct dk_origin *dk_samples_origin(const struct dk_samples *samples, size
 const struct dk_sample_state *dk_samples_state(const struct dk_samples *samples, size_t i);
 // Another sample has the same id and other content: nobody can tell which is true.
 bool dk_samples_conflict(const struct dk_samples *samples, size_t i);
-// Origins are numbered from 0: of sample i, and how many there are.
+// Origins are numbered from 0: that of sample i, how many there are, and one by its number.
 size_t dk_samples_origin_number(const struct dk_samples *samples, size_t i);
+const struct dk_origin *dk_samples_origin_at(const struct dk_samples *samples, size_t number);
 size_t dk_samples_origin_count(const struct dk_samples *samples);
 // The figure in bit/s or ns; -1 when there is none, and for an indicator that is a status.
 int64_t dk_samples_value(const struct dk_samples *samples, size_t i, enum dk_indicator indicator);

@@ -40,7 +40,7 @@ enum { DK_BY_MAX = 4, DK_GROUPS_MAX = 10000, DK_KEY_SIZE = 16 };
 #define DK_LOCAL_OFFSET_NS (7 * 3600 * DK_NS_PER_S)
 
 struct dk_filter {
-    struct dk_wall from, to;              // from <= start < to; to.ns 0 for no end
+    struct dk_wall from, to;              // from <= start < to; INT64_MIN and INT64_MAX for no limit
     const char *text[DK_DIMENSION_COUNT]; // borrowed; NULL for any; "" for those that do not say
     enum dk_dimension by[DK_BY_MAX];
     size_t by_count;

@@ -123,11 +123,10 @@ enum dk_err dk_verb_keys(const char *path, const char *state_dir, struct dk_keys
                         : dk_ring_read_state(state_dir, "", out, fault);
 }
 
-enum dk_err dk_record_check(const struct dk_keys *keys, const char *jws, size_t len, struct dk_record_head *head,
-                            struct dk_buf *payload, struct dk_fault *fault)
+enum dk_err dk_record_open(const struct dk_keys *keys, const char *jws, size_t len, const struct dk_ring_key **signer,
+                           struct dk_buf *payload, struct dk_fault *fault)
 {
     char id[DK_SHA256_TEXT_SIZE];
-    enum dk_proof proof;
     enum dk_err err = dk_jws_key_id(jws, len, DK_TYP_RECORD, id, fault);
 
     if (err != DK_OK)
@@ -137,7 +136,17 @@ enum dk_err dk_record_check(const struct dk_keys *keys, const char *jws, size_t 
 
     if (key == NULL)
         return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "signed by another key: kid \"%s\" is not at hand", id);
-    err = dk_open(key->key, DK_TYP_RECORD, jws, len, payload, fault);
+    *signer = key;
+    return dk_open(key->key, DK_TYP_RECORD, jws, len, payload, fault);
+}
+
+enum dk_err dk_record_check(const struct dk_keys *keys, const char *jws, size_t len, struct dk_record_head *head,
+                            struct dk_buf *payload, struct dk_fault *fault)
+{
+    const struct dk_ring_key *key = NULL;
+    enum dk_proof proof;
+    enum dk_err err = dk_record_open(keys, jws, len, &key, payload, fault);
+
     if (err == DK_OK)
         err = dk_record_read_head(dk_buf_text(payload), payload->len, head, fault);
     return err == DK_OK ? dk_proof_of_key(key, head, &proof, fault) : err;

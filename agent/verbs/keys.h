@@ -22,6 +22,11 @@ enum dk_err dk_ring_read_state(const char *state_dir, const char *key_name, stru
 // The keys of --key PATH, else (`path` is NULL) those of the state folder. Errors: as above.
 enum dk_err dk_verb_keys(const char *path, const char *state_dir, struct dk_keys *out, struct dk_fault *fault);
 
+// Checks the signature of one sealed record against `keys`, appends the payload (as below) and sets *signer, borrowed
+// from the keys. What the payload says is not looked at: ask dk_proof_of_key. Errors: DATA, MEMORY.
+enum dk_err dk_record_open(const struct dk_keys *keys, const char *jws, size_t len, const struct dk_ring_key **signer,
+                           struct dk_buf *payload, struct dk_fault *fault);
+
 // Checks one sealed record against `keys`: its signature, its head, and that the key that signed may sign it. A change
 // of key is not followed: the new key must be among them. Appends the payload (buffer of DK_JWS_MAX_BYTES) once the
 // signature holds. Errors: DATA, MEMORY.

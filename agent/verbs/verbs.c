@@ -12,6 +12,8 @@ const struct dk_verb dk_verbs[] = {
     {"show", "ID", "one record: its id, its number, or 'last'", dk_verb_show},
     {"report", "[ID|SEQ|FILE...]", "one HTML page for people: verdict, plots, how to check it", dk_verb_report},
     {"verify", "FILE...", "check signatures and the chain, offline", dk_verb_verify},
+    {"assess", "[FILE...]", "what a set of records or exported rows says about a place: findings by a profile's rules",
+     dk_verb_assess},
     {"recompute", "FILE...", "compute figures and verdict again from the record's own samples", dk_verb_recompute},
     {"wire", "FILE", "what a packet capture shows: round trips, retransmissions, rates", dk_verb_wire},
     {"campaign", "start PLAN|status|stop", "samples to be taken, and what is left of them", dk_verb_campaign},

@@ -25,6 +25,7 @@ int dk_verb_list(int argc, char **argv);
 int dk_verb_show(int argc, char **argv);
 int dk_verb_report(int argc, char **argv);
 int dk_verb_verify(int argc, char **argv);
+int dk_verb_assess(int argc, char **argv);
 int dk_verb_recompute(int argc, char **argv);
 int dk_verb_wire(int argc, char **argv);
 int dk_verb_campaign(int argc, char **argv);
