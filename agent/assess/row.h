@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One sample as it is read: from the payload of a record, a row of JSON, or a line of CSV. docs/record.md, "Rows".
+// One sample as it is read: from the payload of a record, a row of JSON, or a line of CSV. docs/assess.md, "Rows".
 #pragma once
 
 #include "agent/assess/intern.h"

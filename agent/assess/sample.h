@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Samples: of each record, or each row of an export, what a finding about a place needs, small enough for a million of
-// them. One run is one sample. docs/record.md, "Rows", has the names.
+// them. One run is one sample. docs/assess.md, "Rows", has the names.
 #pragma once
 
 #include "agent/base/buf.h"

@@ -17,7 +17,7 @@ import time
 def make(build, folder, what, count):
     path = os.path.join(folder, what)
     with open(path, "wb") as out:
-        subprocess.run([os.path.join(build, "tests/bench/assess_data"), folder, what, str(count)], stdout=out,
+        subprocess.run([os.path.join(build, "tests/evidence/assess_data"), folder, what, str(count)], stdout=out,
                        check=True)
     return path
 

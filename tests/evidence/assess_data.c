@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// assess_data FOLDER records|rows|csv COUNT: samples for tests/bench/assess.py, on standard output; of records, the
-// key is left as FOLDER/key.jwk.
+// assess_data FOLDER records|rows|csv COUNT: samples for tests/evidence/assess.py and tests/bench/assess.py, on
+// standard output; of records, the key is left as FOLDER/key.jwk.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
