@@ -33,43 +33,45 @@ enum {
 
 struct name {
     const char *path;
+    size_t len;
     int what;
     int index;
 };
 
+#define ROW(path, what, index) {path, sizeof(path) - 1, what, index}
 // In the order of an export.
 static const struct name names[] = {
-    {"schema", SCHEMA, 0},
-    {"id", ID, 0},
-    {"kind", KIND, 0},
-    {"time.start", START, 0},
-    {"time.duration_ns", DURATION, 0},
-    {"seq", SEQ, 0},
-#define X(name, text) {text, TEXT, DK_ORIGIN_##name},
+    ROW("schema", SCHEMA, 0),
+    ROW("id", ID, 0),
+    ROW("kind", KIND, 0),
+    ROW("time.start", START, 0),
+    ROW("time.duration_ns", DURATION, 0),
+    ROW("seq", SEQ, 0),
+#define X(name, text) ROW(text, TEXT, DK_ORIGIN_##name),
     DK_ORIGIN_TEXT_LIST(X)
 #undef X
-#define X(name, text) {"site." text "_bps", RATE, DK_SITE_RATE_##name},
+#define X(name, text) ROW("site." text "_bps", RATE, DK_SITE_RATE_##name),
     DK_SITE_RATE_LIST(X)
 #undef X
-    {"site.environment", ENVIRONMENT, 0},
-    {"site.subscriber", SUBSCRIBER, 0},
-    {"link.technology", TECHNOLOGY, 0},
-    {"link.ipv6", IPV6, 0},
-#define X(name, text) {text, STATUS, DK_PART_##name},
+    ROW("site.environment", ENVIRONMENT, 0),
+    ROW("site.subscriber", SUBSCRIBER, 0),
+    ROW("link.technology", TECHNOLOGY, 0),
+    ROW("link.ipv6", IPV6, 0),
+#define X(name, text) ROW(text, STATUS, DK_PART_##name),
     DK_PART_LIST(X)
 #undef X
-    {"download.rate_bps", VALUE, 0},
-    {"download.rate_whole_bps", VALUE, 1},
-    {"upload.rate_bps", VALUE, 2},
-    {"upload.rate_whole_bps", VALUE, 3},
-    {"latency.idle.rtt_median_ns", VALUE, 4},
-    {"server.access_ns", VALUE, 5},
-    {"validity.state", VALIDITY, 0},
-    {"validity.flags", FLAGS, 0},
-    {"inspection.confirms", CONFIRMS, 0},
+    ROW("download.rate_bps", VALUE, 0),
+    ROW("download.rate_whole_bps", VALUE, 1),
+    ROW("upload.rate_bps", VALUE, 2),
+    ROW("upload.rate_whole_bps", VALUE, 3),
+    ROW("latency.idle.rtt_median_ns", VALUE, 4),
+    ROW("server.access_ns", VALUE, 5),
+    ROW("validity.state", VALIDITY, 0),
+    ROW("validity.flags", FLAGS, 0),
+    ROW("inspection.confirms", CONFIRMS, 0),
     // Of a record alone.
-    {"validity.flags[].code", FLAG_CODE, 0},
-    {"validity.flags[].figure", FLAG_FIGURE, 0},
+    ROW("validity.flags[].code", FLAG_CODE, 0),
+    ROW("validity.flags[].figure", FLAG_FIGURE, 0),
 };
 
 enum { NAMES = sizeof names / sizeof names[0], COLUMNS_MAX = 256 };
@@ -96,12 +98,25 @@ struct reading {
 
 int dk_row_column(enum dk_indicator indicator)
 {
-    const char *path = dk_indicator_text(indicator);
-
-    for (size_t i = 0; i < NAMES; i++)
-        if (names[i].what == VALUE && strcmp(names[i].path, path) == 0)
-            return names[i].index;
-    return -1;
+    switch (indicator) {
+    case DK_INDICATOR_DOWNLOAD_RATE:
+        return 0;
+    case DK_INDICATOR_DOWNLOAD_RATE_WHOLE:
+        return 1;
+    case DK_INDICATOR_UPLOAD_RATE:
+        return 2;
+    case DK_INDICATOR_UPLOAD_RATE_WHOLE:
+        return 3;
+    case DK_INDICATOR_LATENCY_IDLE_MEDIAN:
+        return 4;
+    case DK_INDICATOR_ACCESS_TIME:
+        return 5;
+    case DK_INDICATOR_ACCESS:
+    case DK_INDICATOR_DOWNLOAD:
+    case DK_INDICATOR_UPLOAD:
+    default:
+        return -1;
+    }
 }
 
 const char *dk_row_name(size_t number)
@@ -113,7 +128,7 @@ const char *dk_row_name(size_t number)
 
 static bool is_name(size_t i, const char *path, size_t len)
 {
-    return strncmp(names[i].path, path, len) == 0 && names[i].path[len] == '\0';
+    return names[i].len == len && memcmp(names[i].path, path, len) == 0;
 }
 
 // NAMES when there is none.

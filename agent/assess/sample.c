@@ -7,13 +7,14 @@
 #include "agent/assess/intern.h"
 #include "agent/assess/row.h"
 
-// 64 bytes: of a million samples the memory counts.
+// Of a million samples the memory counts: only the figures that are kept are there.
 struct point {
     int64_t start_ms;
     uint32_t duration_ms;
     uint32_t likeness; // number in `likenesses`; CONFLICT is a bit of it
-    int64_t values[DK_ROW_VALUES];
+    int64_t values[];
 };
+_Static_assert(sizeof(struct point) == 16, "as small as it can be");
 
 #define CONFLICT (UINT32_C(1) << 31)
 
@@ -26,17 +27,31 @@ struct dk_samples {
     struct dk_texts texts;
     struct dk_intern origins, states, likenesses;
     struct dk_intern ids; // by the number of the sample; emptied by dk_samples_seal
-    struct point *points; // owned
-    size_t count, capacity;
+    char *points; // owned: `stride` bytes each
+    size_t count, capacity, stride;
+    int8_t place[DK_ROW_VALUES]; // of a column of struct dk_row in `values`; -1 when it is not kept
     struct dk_buf scratch;
 };
 
-enum dk_err dk_samples_new(struct dk_samples **out)
+static struct point *point_at(const struct dk_samples *samples, size_t i)
+{
+    return (struct point *)(void *)(samples->points + i * samples->stride);
+}
+
+enum dk_err dk_samples_new(uint32_t indicators, struct dk_samples **out)
 {
     struct dk_samples *samples = calloc(1, sizeof *samples);
+    int8_t kept = 0;
 
     if (samples == NULL)
         return DK_ERR_MEMORY;
+    memset(samples->place, -1, sizeof samples->place);
+#define X(name, text)                                                                                        \
+    if (dk_row_column(DK_INDICATOR_##name) >= 0 && (indicators >> DK_INDICATOR_##name & 1) != 0)             \
+        samples->place[dk_row_column(DK_INDICATOR_##name)] = kept++;
+    DK_INDICATOR_LIST(X)
+#undef X
+    samples->stride = sizeof(struct point) + (size_t)kept * sizeof(int64_t);
     samples->texts = dk_texts_make();
     samples->origins = dk_intern_make(sizeof(struct dk_origin));
     samples->states = dk_intern_make(sizeof(struct dk_sample_state));
@@ -78,41 +93,49 @@ static enum dk_err add_point(struct dk_samples *samples, const struct point *poi
 {
     if (samples->count == samples->capacity) {
         size_t grown = samples->capacity == 0 ? 64 : samples->capacity + samples->capacity / 2;
-        struct point *fresh = reallocarray(samples->points, grown, sizeof *fresh);
+        char *fresh = reallocarray(samples->points, grown, samples->stride);
 
         if (fresh == NULL)
             return DK_ERR_MEMORY;
         samples->points = fresh;
         samples->capacity = grown;
     }
-    samples->points[samples->count++] = *point;
+    memcpy(point_at(samples, samples->count++), point, samples->stride);
     return DK_OK;
 }
 
 static enum dk_err take(struct dk_samples *samples, const struct dk_row *row, enum dk_intake *intake,
                         struct dk_fault *why)
 {
-    struct point point = {.start_ms = row->start.ns / DK_NS_PER_MS, .duration_ms = row->duration_ms};
+    // Room for all figures behind it.
+    union {
+        struct point point;
+        char bytes[sizeof(struct point) + DK_ROW_VALUES * sizeof(int64_t)];
+    } all = {.point = {.start_ms = row->start.ns / DK_NS_PER_MS, .duration_ms = row->duration_ms}};
+    struct point *point = &all.point;
     uint32_t number = 0;
     bool is_new = false;
-    enum dk_err err = number_likeness(samples, row, &point.likeness);
+    enum dk_err err = number_likeness(samples, row, &point->likeness);
 
-    memcpy(point.values, row->values, sizeof point.values);
+    for (size_t i = 0; i < DK_ROW_VALUES; i++)
+        if (samples->place[i] >= 0)
+            memcpy(all.bytes + sizeof *point + (size_t)samples->place[i] * sizeof(int64_t), &row->values[i],
+                   sizeof(int64_t));
     if (err == DK_OK)
         err = dk_intern_add(&samples->ids, row->id, &number, &is_new);
     if (err == DK_OK && is_new)
-        err = add_point(samples, &point);
+        err = add_point(samples, point);
     if (err != DK_OK)
         return err;
     *intake = DK_INTAKE_TAKEN;
     if (is_new)
         return DK_OK;
 
-    struct point *first = &samples->points[number];
+    struct point *first = point_at(samples, number);
     uint32_t conflict = first->likeness & CONFLICT;
 
-    point.likeness |= conflict;
-    if (memcmp(first, &point, sizeof point) == 0) {
+    point->likeness |= conflict;
+    if (memcmp(first, all.bytes, samples->stride) == 0) {
         *intake = DK_INTAKE_DUPLICATE;
         (void)!dk_fail(why, DK_ERR_DATA, "id", NULL, "is that of a sample that is there, with the same content");
     } else {
@@ -188,17 +211,17 @@ size_t dk_samples_count(const struct dk_samples *samples)
 
 struct dk_wall dk_samples_start(const struct dk_samples *samples, size_t i)
 {
-    return (struct dk_wall){samples->points[i].start_ms * DK_NS_PER_MS};
+    return (struct dk_wall){point_at(samples, i)->start_ms * DK_NS_PER_MS};
 }
 
 struct dk_wall dk_samples_end(const struct dk_samples *samples, size_t i)
 {
-    return (struct dk_wall){(samples->points[i].start_ms + samples->points[i].duration_ms) * DK_NS_PER_MS};
+    return (struct dk_wall){(point_at(samples, i)->start_ms + point_at(samples, i)->duration_ms) * DK_NS_PER_MS};
 }
 
 static const struct likeness *likeness_of(const struct dk_samples *samples, size_t i)
 {
-    return (const struct likeness *)samples->likenesses.items + (samples->points[i].likeness & ~CONFLICT);
+    return (const struct likeness *)samples->likenesses.items + (point_at(samples, i)->likeness & ~CONFLICT);
 }
 
 const struct dk_origin *dk_samples_origin(const struct dk_samples *samples, size_t i)
@@ -228,14 +251,14 @@ const struct dk_sample_state *dk_samples_state(const struct dk_samples *samples,
 
 bool dk_samples_conflict(const struct dk_samples *samples, size_t i)
 {
-    return (samples->points[i].likeness & CONFLICT) != 0;
+    return (point_at(samples, i)->likeness & CONFLICT) != 0;
 }
 
 int64_t dk_samples_value(const struct dk_samples *samples, size_t i, enum dk_indicator indicator)
 {
     int column = dk_row_column(indicator);
 
-    return column < 0 ? -1 : samples->points[i].values[column];
+    return column < 0 || samples->place[column] < 0 ? -1 : point_at(samples, i)->values[samples->place[column]];
 }
 
 enum dk_part dk_part_of(enum dk_indicator indicator)

@@ -81,7 +81,7 @@ enum dk_intake {
     DK_INTAKE_SKIPPED,   // a run that was skipped measured nothing: no sample
     DK_INTAKE_OTHER,     // a record that is about no run: no sample
     DK_INTAKE_DUPLICATE, // the same id and content as one that is there; not taken
-    DK_INTAKE_CONFLICT,  // the same id and other content; both are marked
+    DK_INTAKE_CONFLICT,  // the same id and other content, in what is kept; both are marked
     DK_INTAKE_SCHEMA,    // its schema is unknown; the fault names it
     DK_INTAKE_MALFORMED, // the fault says why
     DK_INTAKE_REFUSED,   // by who handed it in (dk_samples_accept)
@@ -97,8 +97,10 @@ struct dk_sample_head {
 // Whether the key that signed may have signed this. DATA refuses it, and `why` says why; other errors end the reading.
 typedef enum dk_err dk_samples_accept(void *argument, const struct dk_sample_head *head, struct dk_fault *why);
 
-// An empty set. Free with dk_samples_free.
-enum dk_err dk_samples_new(struct dk_samples **out);
+// An empty set that keeps the figures of `indicators` (a bit 1 << indicator for each; DK_INDICATORS_ALL), no others:
+// each takes 8 MB of a million samples, beside 16. Free with dk_samples_free. Errors: MEMORY.
+enum dk_err dk_samples_new(uint32_t indicators, struct dk_samples **out);
+#define DK_INDICATORS_ALL UINT32_MAX
 void dk_samples_free(struct dk_samples *samples);
 DK_DEFINE_FREE(samples, struct dk_samples, dk_samples_free)
 
@@ -137,7 +139,7 @@ bool dk_samples_conflict(const struct dk_samples *samples, size_t i);
 size_t dk_samples_origin_number(const struct dk_samples *samples, size_t i);
 const struct dk_origin *dk_samples_origin_at(const struct dk_samples *samples, size_t number);
 size_t dk_samples_origin_count(const struct dk_samples *samples);
-// The figure in bit/s or ns; -1 when there is none, and for an indicator that is a status.
+// The figure in bit/s or ns; -1 when there is none or it was not kept, and for a status.
 int64_t dk_samples_value(const struct dk_samples *samples, size_t i, enum dk_indicator indicator);
 // The part of the run that an indicator belongs to.
 enum dk_part dk_part_of(enum dk_indicator indicator);

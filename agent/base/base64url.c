@@ -28,20 +28,25 @@ enum dk_err dk_base64url_encode(const void *data, size_t len, struct dk_buf *out
     return DK_OK;
 }
 
-static int value_of(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '-')
-        return 62;
-    if (c == '_')
-        return 63;
-    return -1;
-}
+// Of each byte the six bits that it stands for; -1 for one that is not of the alphabet.
+static const int8_t values[256] = {
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 62, -1, -1,
+    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, -1, -1, -1, -1, -1, -1,
+    -1,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,
+    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, -1, -1, -1, -1, 63,
+    -1, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+};
 
 // The `count` - 1 bytes that 2 to 4 characters encode; false when they encode none.
 static bool decode_group(const char *text, size_t count, uint8_t bytes[static 3])
@@ -49,7 +54,7 @@ static bool decode_group(const char *text, size_t count, uint8_t bytes[static 3]
     uint32_t group = 0;
 
     for (size_t k = 0; k < 4; k++) {
-        int value = k < count ? value_of(text[k]) : 0;
+        int value = k < count ? values[(unsigned char)text[k]] : 0;
 
         if (value < 0)
             return false;
@@ -63,19 +68,25 @@ static bool decode_group(const char *text, size_t count, uint8_t bytes[static 3]
 
 enum dk_err dk_base64url_decode(const char *text, size_t len, struct dk_buf *out)
 {
+    uint8_t bytes[3072];
+    size_t used = 0;
+
     if (len % 4 == 1)
         return DK_ERR_DATA;
     for (size_t i = 0; i < len; i += 4) {
         size_t count = len - i < 4 ? len - i : 4;
-        uint8_t bytes[3];
 
-        if (!decode_group(text + i, count, bytes))
+        if (!decode_group(text + i, count, bytes + used))
             return DK_ERR_DATA;
+        used += count - 1;
+        if (used + 3 <= sizeof bytes && i + 4 < len)
+            continue;
 
-        enum dk_err err = dk_buf_append(out, bytes, count - 1);
+        enum dk_err err = dk_buf_append(out, bytes, used);
 
         if (err != DK_OK)
             return err;
+        used = 0;
     }
     return DK_OK;
 }

@@ -103,6 +103,16 @@ static enum dk_err read_arguments(int argc, char **argv, struct dk_arguments *ar
     return err == DK_OK && !arguments->help_shown ? read_choices(c, fault) : err;
 }
 
+// Those that the rules are about: the samples need no others.
+static uint32_t indicators_of(const struct dk_rules *rules)
+{
+    uint32_t indicators = 0;
+
+    for (size_t i = 0; i < rules->count; i++)
+        indicators |= UINT32_C(1) << rules->rules[i].indicator;
+    return indicators;
+}
+
 // With --check: the findings that apply decide.
 static int check_status(const struct dk_findings *findings)
 {
@@ -165,7 +175,7 @@ int dk_verb_assess(int argc, char **argv)
         err = dk_rules_load(&rules, c.profile != NULL ? c.profile : arguments.settings.profile, &fault);
     if (err == DK_OK)
         err = dk_samples_read(arguments.operands, arguments.operand_count, c.key, arguments.settings.state_dir,
-                              &samples, &input, &fault);
+                              indicators_of(&rules), &samples, &input, &fault);
     if (err == DK_OK)
         err = dk_select(samples, &c.filter, &selection, &fault);
     if (err == DK_OK)

@@ -19,41 +19,53 @@ static enum dk_err fail_errno(struct dk_fault *fault, const char *path)
                    strerror(error_number));
 }
 
+// A stream, a block at a time.
+struct source {
+    FILE *stream;
+    size_t at, end; // of what is left in `block`
+    char block[32768];
+};
+
+// True when there is more.
+static bool fill(struct source *source)
+{
+    if (source->at < source->end)
+        return true;
+    source->at = 0;
+    source->end = fread(source->block, 1, sizeof source->block, source->stream);
+    return source->end > 0;
+}
+
 // Appends up to the line end, or the end of the file, to `line`, of which it keeps what fits. *more says
 // whether anything was there.
-static enum dk_err read_line(FILE *stream, struct dk_buf *line, bool *more)
+static enum dk_err read_line(struct source *source, struct dk_buf *line, bool *more)
 {
-    char part[4096];
-    size_t len = 0;
-    int c = EOF;
-
     *more = false;
-    for (;;) {
-        c = getc_unlocked(stream);
-        if (c != EOF)
-            *more = true;
-        if (c == EOF || c == '\n' || len == sizeof part) {
-            size_t room = line->max - line->len;
-            enum dk_err err = dk_buf_append(line, part, len < room ? len : room);
+    while (fill(source)) {
+        const char *from = source->block + source->at;
+        const char *stop = memchr(from, '\n', source->end - source->at);
+        size_t len = stop != NULL ? (size_t)(stop - from) : source->end - source->at, room = line->max - line->len;
+        enum dk_err err = dk_buf_append(line, from, len < room ? len : room);
 
-            if (err != DK_OK || c == EOF || c == '\n')
-                return err;
-            len = 0;
-        }
-        part[len++] = (char)c;
+        *more = true;
+        source->at += len + (stop != NULL ? 1 : 0);
+        if (err != DK_OK || stop != NULL)
+            return err;
     }
+    return DK_OK;
 }
 
 static enum dk_err read_stream(FILE *stream, const char *name, size_t max_len, dk_line_callback *callback,
                                void *argument, struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf line = dk_buf_make(max_len + 1);
+    struct source source = {.stream = stream};
     bool more = true;
 
     for (int64_t number = 1; more; number++) {
         line.len = 0;
 
-        enum dk_err err = read_line(stream, &line, &more);
+        enum dk_err err = read_line(&source, &line, &more);
 
         if (err != DK_OK)
             return dk_fail(fault, err, name, NULL, "out of memory");
@@ -63,14 +75,12 @@ static enum dk_err read_stream(FILE *stream, const char *name, size_t max_len, d
             return DK_OK;
 
         // Whether this is the only line shows in what follows it.
-        int next = getc_unlocked(stream);
+        bool next = fill(&source);
 
-        if (next != EOF)
-            ungetc(next, stream);
-        err = callback(argument, name, number == 1 && next == EOF ? 0 : number, dk_buf_text(&line), line.len);
+        err = callback(argument, name, number == 1 && !next ? 0 : number, dk_buf_text(&line), line.len);
         if (err != DK_OK)
             return err;
-        more = next != EOF;
+        more = next;
     }
     return DK_OK;
 }

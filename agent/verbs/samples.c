@@ -202,7 +202,8 @@ static enum dk_err take_line(void *argument, const char *file, int64_t line, con
 }
 
 enum dk_err dk_samples_read(char **files, int file_count, const char *key_file, const char *state_dir,
-                            struct dk_samples **out, struct dk_input *input, struct dk_fault *fault)
+                            uint32_t indicators, struct dk_samples **out, struct dk_input *input,
+                            struct dk_fault *fault)
 {
     char journal[PATH_MAX + sizeof "/journal"];
     char *own[] = {journal};
@@ -212,7 +213,7 @@ enum dk_err dk_samples_read(char **files, int file_count, const char *key_file, 
                            .state_dir = state_dir,
                            .payload = dk_buf_make(DK_JWS_MAX_BYTES),
                            .fault = fault};
-    enum dk_err err = dk_samples_new(&samples);
+    enum dk_err err = dk_samples_new(indicators, &samples);
 
     *input = (struct dk_input){0};
     if (err != DK_OK)

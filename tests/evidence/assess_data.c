@@ -130,7 +130,7 @@ static bool value_of(const char *name, int64_t number, int64_t count, uint64_t *
         snprintf(out, size, "1000000000");
     else if (strncmp(name, "site.", 5) != 0 && strstr(name, "_bps") != NULL)
         snprintf(out, size, "%" PRId64, (int64_t)(20000000 + draw(state) % 60000000));
-    else if (strcmp(name, "latency.idle.rtt_median_ns") == 0 || strcmp(name, "server.connect_ns") == 0)
+    else if (strcmp(name, "latency.idle.rtt_median_ns") == 0 || strcmp(name, "server.access_ns") == 0)
         snprintf(out, size, "%" PRId64, (int64_t)(20000000 + draw(state) % 30000000));
     else
         return false;

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     enum dk_intake intake = DK_INTAKE_TAKEN;
     struct dk_fault why = {0};
 
-    if (dk_samples_new(&samples) != DK_OK)
+    if (dk_samples_new(DK_INDICATORS_ALL, &samples) != DK_OK)
         return 0;
     if (dk_samples_add_record(samples, text, size, accept_all, NULL, &intake, &why) != DK_OK ||
         dk_samples_add_row(samples, text, size, &intake, &why) != DK_OK)

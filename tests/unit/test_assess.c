@@ -69,7 +69,7 @@ static struct dk_samples *new_samples(void)
 {
     struct dk_samples *samples = NULL;
 
-    CU_ASSERT_EQUAL_FATAL(dk_samples_new(&samples), DK_OK);
+    CU_ASSERT_EQUAL_FATAL(dk_samples_new(DK_INDICATORS_ALL, &samples), DK_OK);
     return samples;
 }
 
