@@ -49,19 +49,22 @@ class Run:
 
 
 class Figures:
-    """What one run of one tool gave. `aside_s` is the CPU time before and after the transfer, as far as it is known."""
+    """What one run of one tool gave. `aside_s` is the CPU time before and after the transfer, `server_s` the server's,
+    as far as they are known."""
 
-    def __init__(self, run, bytes_moved, rate_bps=0, transfer_s=None):
+    def __init__(self, run, bytes_moved, rate_bps=0, transfer_s=None, server_s=None):
         self.cpu_per_gb = run.cpu_s / (bytes_moved / GB) if bytes_moved else 0
         self.cpu_s, self.rss_bytes, self.bytes, self.rate_bps = run.cpu_s, run.rss_bytes, bytes_moved, rate_bps
+        self.server_per_gb = server_s / (bytes_moved / GB) if server_s is not None else None
         self.aside_s = run.cpu_s - transfer_s if transfer_s is not None else None
 
 
 class Tools:
     """The clients, on `node`, against the servers at `address`."""
 
-    def __init__(self, node, address, build, files, state, seconds):
+    def __init__(self, node, address, build, files, pids, state, seconds):
         self.node, self.address, self.files, self.state, self.seconds = node, address, files, state, seconds
+        self.pids = pids  # of nginx and dokiem-reference
         self.build = build
 
     def run(self, *command, also=()):
@@ -71,13 +74,19 @@ class Tools:
         port = netlab.HTTPS_PORT if tls else REFERENCE_PORT if reference else netlab.HTTP_PORT
         return f"{'https' if tls else 'http'}://{self.address}:{port}"
 
+    def _server_s(self, reference):
+        with open(f"/proc/{self.pids[reference]}/schedstat", encoding="ascii") as schedstat:
+            return int(schedstat.read().split()[0]) / 1e9
+
     def dokiem(self, direction="download", tls=False, streams=1, reference=False):
+        server_s = self._server_s(reference)
         run = self.run(os.path.join(self.build, "agent/dokiem"), "run", "--config", f"{self.state}/bench.ini",
                        "--state", self.state, "--server", self.url(tls, reference), "--ca-file",
                        f"{self.files}/ca.pem", "--stamp", "off", "--only", direction, "--streams", str(streams),
                        "--duration", str(self.seconds), "--stop", "time", "--format", "json")
         figures = json.loads(run.out)[direction]
-        return Figures(run, figures["bytes"], figures["rate_whole_bps"], figures["conditions"]["agent_cpu_ns"] / 1e9)
+        return Figures(run, figures["bytes"], figures["rate_whole_bps"], figures["conditions"]["agent_cpu_ns"] / 1e9,
+                       self._server_s(reference) - server_s)
 
     def iperf3(self, *options):
         run = self.run("iperf3", "-c", self.address, "-t", str(self.seconds), "-J", *options)
@@ -140,13 +149,15 @@ def compare(table, what, ours, theirs, bar):
 @contextlib.contextmanager
 def servers(node, address, build):
     with netlab.nginx_files(address) as files:
-        with open(f"{files}/garbage-{FILE_MIB}", "wb") as garbage:
+        with open(f"{files}/garbage-{FILE_MIB}", "w+b") as garbage:
             garbage.truncate(FILE_MIB << 20)
+            while garbage.read(1 << 20):  # into the page cache
+                pass
         reference = [os.path.join(build, "probes/dokiem-reference"), "--http", f"{address}:{REFERENCE_PORT}",
                      "--bytes-per-hour", str(10 ** 15)]
-        with netlab.start_nginx(node, files), netlab.Service(node, ["iperf3", "-s"], tcp=(5201,)), \
-                netlab.Service(node, reference, tcp=(REFERENCE_PORT,)):
-            yield files
+        with netlab.start_nginx(node, files) as nginx, netlab.Service(node, ["iperf3", "-s"], tcp=(5201,)), \
+                netlab.Service(node, reference, tcp=(REFERENCE_PORT,)) as own:
+            yield files, (nginx.pid, own.pid)
 
 
 def loopback(tools, table):
@@ -168,12 +179,17 @@ def loopback(tools, table):
     table.add("loopback: rate, one stream, against iperf3 -R; dokiem-reference", 1.2,
               reference.rate_bps / iperf3.rate_bps, least=True)
     table.add("loopback: the same; nginx", None, http.rate_bps / iperf3.rate_bps, least=True)
+    table.add("loopback: server's CPU/GB down, dokiem-reference against nginx", 1,
+              reference.server_per_gb / http.server_per_gb)
     table.add("loopback: peak RSS, HTTPS, against curl over HTTPS", 1.3, https.rss_bytes / curl_tls.rss_bytes)
 
 
 def upload(tools, table):
-    compare(table, "loopback: CPU/GB up, dokiem-reference, against iperf3 -Z",
-            note("dokiem, up", tools.dokiem("upload", reference=True)), note("iperf3 -Z", tools.iperf3("-Z")), 1.0)
+    ours, iperf3 = note("dokiem, up", tools.dokiem("upload", reference=True)), note("iperf3 -Z", tools.iperf3("-Z"))
+    nginx = note("dokiem, up, nginx", tools.dokiem("upload"))
+    compare(table, "loopback: CPU/GB up, dokiem-reference, against iperf3 -Z", ours, iperf3, 1.0)
+    table.add("loopback: server's CPU/GB up, dokiem-reference against nginx", 1,
+              ours.server_per_gb / nginx.server_per_gb)
 
 
 def gigabit(tools, table):
@@ -185,6 +201,9 @@ def gigabit(tools, table):
     compare(table, "1 Gb/s, 20 ms: CPU/GB down, HTTP, against iperf3 -R", http, iperf3, 0.1)
     compare(table, "1 Gb/s, 20 ms: CPU/GB down, HTTP, against libcurl", http, discard, 0.1)
     compare(table, "1 Gb/s, 20 ms: CPU/GB down, HTTPS, against curl over HTTPS", https, curl_tls, 0.1)
+    compare(table, "1 Gb/s, 20 ms: CPU/GB up, against iperf3 -Z",
+            note("1 Gb/s: dokiem, up", tools.dokiem("upload", reference=True)),
+            note("1 Gb/s: iperf3 -Z", tools.iperf3("-Z")), 1.0)
     compare(table, "1 Gb/s, 20 ms: CPU/GB down, floor, against iperf3 -R", floor, iperf3, None)
     compare(table, "1 Gb/s, 20 ms: CPU/GB down, HTTP, against the floor", http, floor, None)
     compare(table, "1 Gb/s, 20 ms: CPU/GB down, HTTPS, against the floor", https, floor_tls, None)
@@ -240,8 +259,8 @@ def main():
         for name, part in PARTS.items():
             if name not in options.only:
                 continue
-            with lab(name) as (client, server, address), servers(server, address, options.build) as files:
-                tools = Tools(client, address, options.build, files, state, options.seconds)
+            with lab(name) as (client, server, address), servers(server, address, options.build) as (files, pids):
+                tools = Tools(client, address, options.build, files, pids, state, options.seconds)
                 for number in range(options.rounds):
                     print(f"{name}, round {number + 1} of {options.rounds}", flush=True)
                     part(tools, table)

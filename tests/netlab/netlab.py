@@ -356,6 +356,10 @@ class Service:
             raise
 
     @property
+    def pid(self):
+        return self._process.pid
+
+    @property
     def log(self):
         self._log.seek(0)
         return self._log.read().decode(errors="replace")
