@@ -95,7 +95,7 @@ static enum dk_err state(struct dk_journal *journal, const struct dk_key *key, c
                          const char *head_sha256, bool too_old, const struct dk_record_dropped *dropped,
                          struct dk_fault *fault)
 {
-    static const struct dk_measurement nothing = {.server = {.connect_ns = -1}};
+    const struct dk_measurement nothing = {.server = {.connect_ns = -1}};
     dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES), payload = dk_buf_make(DK_RECORD_MAX_BYTES);
     struct dk_record_facts facts = *like;
 

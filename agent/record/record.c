@@ -283,7 +283,7 @@ static void put_candidates(struct builder *b, json_t *server, const struct dk_me
 
 static void put_inspection(struct builder *b, json_t *root, const struct dk_record_facts *facts)
 {
-    static const struct dk_inspection nothing;
+    const struct dk_inspection nothing = {0};
     const struct dk_inspection *from = facts->inspection != NULL ? facts->inspection : &nothing;
     const char *confirms = facts->confirms != NULL ? facts->confirms : "";
     const struct {

@@ -90,7 +90,7 @@ static bool read_levels(const json_t *series, struct levels *out)
 
 static void add_streams(const struct dk_plot *plot, const struct levels *levels)
 {
-    static const int64_t nothing[DK_PLOT_BINS_MAX];
+    const int64_t nothing[DK_PLOT_BINS_MAX] = {0};
     struct dk_steps lower = {nothing, levels->count, levels->bin_ns, levels->end_ns}, upper = lower;
 
     for (size_t s = 0; s < levels->streams; s++) {
