@@ -277,11 +277,11 @@ static void test_how_many_are_needed(void)
     for (int round = 0; round < 50; round++) {
         int64_t count = dk_random_between(10, 1000), good = dk_random_between(0, count);
         int64_t total = dk_estimate_count_for_share(good, count, 950000, MEGA);
-        int64_t scaled = total < 0 ? 0 : good * total / count;
+        int64_t scaled = total < 0 ? 0 : good * total / count, up = (good * total + count - 1) / count;
 
         CU_ASSERT_TRUE(total < 0 ? llabs(good * 1000 / count - 950) <= 3
                                  : dk_estimate_share_above(scaled, total, 950000) ||
-                                       dk_estimate_share_below(scaled + 1, total, 950000));
+                                       dk_estimate_share_below(up, total, 950000));
     }
 }
 
