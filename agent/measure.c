@@ -302,6 +302,7 @@ static void make_plan(struct session *session, const struct dk_server_settings *
         .user_agent = "dokiem/" DK_VERSION,
         .family = settings->family,
         .streams = settings->streams,
+        .streams_max = settings->max_streams,
         .duration_ns = settings->duration_ns,
         .connect_timeout_ns = settings->server_connect_timeout_ns,
         .stop = settings->stop,

@@ -49,7 +49,7 @@ struct dk_settings {
     int64_t server_connect_timeout_ns; // of [server], for all
     // [test]
     enum dk_technology technology; // as declared; AUTO when it is to be found out
-    int64_t streams;
+    int64_t streams, max_streams;
     int64_t duration_ns;
     enum dk_stop stop;
     int64_t precision_ppm; // of stop PRECISE

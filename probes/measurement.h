@@ -21,6 +21,7 @@ struct dk_series {
     size_t streams;
     size_t count;
     int64_t *bytes; // streams * count values, owned by the measurement; NULL when count is 0
+    int64_t joined_ns[DK_STREAMS_MAX]; // when each stream began, from the common start; 0: with it
 };
 
 // What the kernel said of one stream's TCP connection when the timed phase ended (tcp(7), TCP_INFO). A figure the

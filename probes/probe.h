@@ -40,6 +40,7 @@ struct dk_plan {
     const char *user_agent;  // "dokiem/VERSION"
     enum dk_family family;
     int64_t streams;         // 1 … DK_STREAMS_MAX
+    int64_t streams_max;     // may grow to this, DK_STREAMS_MAX at most; less than `streams` is the same as that
     int64_t duration_ns;     // of one timed direction
     int64_t connect_timeout_ns; // for resolving, connecting, TLS and the first answer
     enum dk_stop stop;       // TIME, PRECISE or VERDICT: what may end a direction before duration_ns

@@ -187,6 +187,25 @@ static size_t smoothing_intervals(const struct dk_series *series)
     return series->interval_ns >= smoothing_ns ? 1 : (size_t)(smoothing_ns / series->interval_ns);
 }
 
+// The intervals until the streams that joined last have found their rate; 0 when all began together.
+static size_t joined_intervals(const struct dk_series *series)
+{
+    int64_t last_ns = 0;
+
+    for (size_t s = 0; s < series->streams && s < DK_STREAMS_MAX; s++)
+        if (series->joined_ns[s] > last_ns)
+            last_ns = series->joined_ns[s];
+
+    size_t intervals = (size_t)(last_ns / series->interval_ns) + (last_ns % series->interval_ns != 0);
+
+    return last_ns == 0 ? 0 : intervals + 2 * smoothing_intervals(series);
+}
+
+bool dk_stats_is_growing(const struct dk_series *series)
+{
+    return is_series(series) && joined_intervals(series) > series->count / 2;
+}
+
 // The first interval at which TCP has found the rate of the line, at most half of all.
 static size_t settled_intervals(const struct dk_series *series)
 {
@@ -198,11 +217,13 @@ static size_t settled_intervals(const struct dk_series *series)
     size_t from = half > width - 1 ? half : width - 1, rank = count - from;
     int64_t median = middle(sum_of_rank(series, width, from, (rank + 1) / 2),
                             sum_of_rank(series, width, from, rank / 2 + 1));
-    size_t reached = width - 1;
+    size_t reached = joined_intervals(series);
 
+    if (reached < width - 1)
+        reached = width - 1;
     while (reached < count / 2 && 10 * sum(series, reached + 1 - width, reached + 1) < 9 * median)
         reached++;
-    return reached;
+    return reached < count / 2 ? reached : count / 2;
 }
 
 // Where two levels describe the intervals from `from` on best.

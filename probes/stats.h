@@ -49,7 +49,8 @@ bool dk_stats_rate_bps(int64_t bytes, int64_t duration_ns, int64_t *out);
 // The number of intervals at the start that the steady rate leaves out. With n intervals, T(i) the bytes of all
 // streams in interval i, w = max(1, floor(250 ms / interval)), S(i) = T(i−w+1) + … + T(i) for i >= w−1, and M the
 // median (as above) of S(i) over i >= max(w−1, ceil(n / 2)):
-//   k = the first i >= w−1 with 10 * S(i) >= 9 * M;   r0 = min(floor(n / 2), max(ceil(n / 5), k)),
+//   k = the first i >= max(w−1, J) with 10 * S(i) >= 9 * M, J = 0, or ceil(last joined_ns / interval) + 2w when a
+//   stream joined later than the others, at most floor(n / 2);   r0 = min(floor(n / 2), max(ceil(n / 5), k)),
 // floor(n / 2) when w is more than that. A burst that goes on after r0 is left out too: from r0 on the series is cut
 // into groups of w intervals (a rest at the end counts in none), and split into two levels where they explain most of
 // the groups' scatter, at least one group and then at least two. It is a burst when they explain at least 0.8 of it,
@@ -57,6 +58,10 @@ bool dk_stats_rate_bps(int64_t bytes, int64_t duration_ns, int64_t *out);
 // then the split + w.
 // 0 for a series that dk_stats_rates() refuses.
 int64_t dk_stats_ramp_up_intervals(const struct dk_series *series);
+
+// True when the streams that joined last have not had half of the series without the time they take to find their rate:
+// the ramp-up then leaves out less than it should. False for a series that dk_stats_rates() refuses.
+bool dk_stats_is_growing(const struct dk_series *series);
 
 // Fills bytes, duration_ns, ramp_up_ns, rate_whole_bps, rate_bps, rate_low_bps, rate_high_bps and steadiness of *out
 // from the series and touches nothing else. With r = ramp_up_intervals (0 … count) and m = count − r steady intervals:

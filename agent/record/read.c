@@ -74,6 +74,23 @@ static void get_status(struct reader *r, const json_t *object, enum dk_status *s
     get_text(r, object, "reason", false, reason, DK_REASON_SIZE);
 }
 
+// When each stream began; absent: all together.
+static void get_joined(struct reader *r, const json_t *joined, struct dk_series *out)
+{
+    if (joined == NULL)
+        return;
+    for (size_t s = 0; s < out->streams; s++) {
+        const json_t *value = json_array_get(joined, s);
+
+        out->joined_ns[s] = json_integer_value(value);
+        if (!json_is_integer(value) || json_array_size(joined) != out->streams || out->joined_ns[s] < 0 ||
+            out->joined_ns[s] > (int64_t)out->count * out->interval_ns) {
+            fail(r, DK_ERR_DATA, "joined_ns", "one time within the series for each row");
+            return;
+        }
+    }
+}
+
 static void get_series(struct reader *r, const json_t *series, struct dk_series *out)
 {
     const json_t *rows = json_object_get(series, "bytes");
@@ -106,6 +123,7 @@ static void get_series(struct reader *r, const json_t *series, struct dk_series 
             out->bytes[s * count + i] = json_integer_value(value);
         }
     }
+    get_joined(r, json_object_get(series, "joined_ns"), out);
 }
 
 static void get_throughput(struct reader *r, const json_t *root, const char *key, struct dk_throughput *out)

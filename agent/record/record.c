@@ -347,6 +347,18 @@ static void put_series(struct builder *b, json_t *object, const struct dk_series
         for (size_t i = 0; i < series->count; i++)
             append(b, row, "series", json_integer(series->bytes[s * series->count + i]));
     }
+
+    int64_t last_ns = 0;
+
+    for (size_t s = 0; s < series->streams && s < DK_STREAMS_MAX; s++)
+        if (series->joined_ns[s] > last_ns)
+            last_ns = series->joined_ns[s];
+    if (last_ns > 0) {
+        json_t *joined = put(b, out, "joined_ns", json_array());
+
+        for (size_t s = 0; s < series->streams && s < DK_STREAMS_MAX; s++)
+            append(b, joined, "joined_ns", json_integer(series->joined_ns[s]));
+    }
 }
 
 static void put_tcp(struct builder *b, json_t *object, const struct dk_throughput *throughput)

@@ -2,6 +2,7 @@
 #include "probes/throughput/sampler.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum dk_err dk_sampler_init(struct dk_sampler *sampler, size_t streams, int64_t interval_ns, int64_t duration_ns)
 {
@@ -104,7 +105,11 @@ enum dk_err dk_sampler_total(const struct dk_sampler *sampler, struct dk_series 
         return DK_ERR_MEMORY;
     for (size_t s = 0; s < sampler->streams; s++)
         add_arrived(sampler, s, bytes);
-    *out = (struct dk_series){sampler->interval_ns, 1, sampler->count, bytes};
+    *out = (struct dk_series){
+        .interval_ns = sampler->interval_ns, .streams = 1, .count = sampler->count, .bytes = bytes};
+    for (size_t s = 0; s < sampler->streams; s++)
+        if (sampler->joined_ns[s] > out->joined_ns[0])
+            out->joined_ns[0] = sampler->joined_ns[s];
     return DK_OK;
 }
 
@@ -116,6 +121,10 @@ enum dk_err dk_sampler_series(const struct dk_sampler *sampler, struct dk_series
         return DK_ERR_MEMORY;
     for (size_t s = 0; s < sampler->streams; s++)
         add_arrived(sampler, s, bytes + s * sampler->count);
-    *out = (struct dk_series){sampler->interval_ns, sampler->streams, sampler->count, bytes};
+    *out = (struct dk_series){.interval_ns = sampler->interval_ns,
+                              .streams = sampler->streams,
+                              .count = sampler->count,
+                              .bytes = bytes};
+    memcpy(out->joined_ns, sampler->joined_ns, sizeof out->joined_ns);
     return DK_OK;
 }

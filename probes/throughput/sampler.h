@@ -20,7 +20,8 @@ struct dk_moved {
 
 struct dk_sampler {
     int64_t interval_ns;
-    size_t streams;
+    size_t streams;               // the caller may let more take part, up to the number of init
+    int64_t joined_ns[DK_STREAMS_MAX]; // set by the caller: when each began, from the start on
     size_t count_max;             // intervals there is room for
     struct dk_mono start;         // of interval 0
     struct dk_mono last;          // the latest look

@@ -98,6 +98,8 @@ bool dk_stop_now(const struct dk_series *series, const struct dk_stop_rule *rule
     int64_t time_ns = (int64_t)series->count * series->interval_ns;
     struct sight sight = {.series = series, .duration_ns = rule->duration_ns};
 
+    if (dk_stats_is_growing(series))
+        return false;
     if (rule->stop == DK_STOP_VERDICT && rule->thresholds->count > 0) {
         if (time_ns < verdict_after_ns || time_ns >= rule->duration_ns ||
             !dk_stats_rates(series, dk_stats_ramp_up_intervals(series), &sight.rates) || sight.rates.steadiness.brief)

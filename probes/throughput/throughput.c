@@ -1,102 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/throughput/throughput.h"
 
-#include "probes/conditions.h"
 #include "probes/stats.h"
-#include "probes/throughput/drain.h"
-#include "probes/throughput/feed.h"
 #include "probes/throughput/flow.h"
-#include "probes/throughput/held.h"
-#include "probes/throughput/payload.h"
-#include "probes/throughput/sampler.h"
+#include "probes/throughput/run.h"
 #include "probes/throughput/stop.h"
-#include "probes/transfer.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    ANSWER_MIN_BYTES = 1 << 20,  // a server that has less cannot be measured with: requests would dominate
-    // A connection that was taken from libcurl cannot be used for another request: the body has to be worth it.
-    CHEAP_MIN_BYTES = 90 << 20,
-    COSTLY_MIN_BYTES = 1 << 20, // libcurl reads the beginning of every body
-    CONNECTION_MIN_BYTES = 16 << 20, // a connection has to last: opening new ones would be measured
-    TLS_RECORD_BYTES = 16384, // of payload, when full
-};
 static const int64_t sample_interval_ns = 50 * DK_NS_PER_MS;
 static const int64_t grace_ns = 2 * DK_NS_PER_S;
 
-enum phase { PHASE_WARM_UP, PHASE_TIMED, PHASE_DONE };
-
-struct stream {
-    struct dk_probe_run *run;
-    struct dk_transfer transfer;
-    int64_t before_bytes;    // payload of the requests of the timed phase that are complete
-    int64_t tcp_base_bytes;  // went to this connection before the body of the current request; -1: not known yet
-    size_t payload_at;       // where the next upload bytes come from
-    int64_t connection_bytes; // payload of the complete requests of the timed phase on this connection
-    bool used_up;   // the connection was drained: the next request opens another
-    bool answered;  // upload: the answer is here, but not all of the request is acknowledged
-    bool on_loop;
-    bool draining; // libcurl is paused; `drain` counts what arrives
-    bool feeding;  // libcurl is paused; `feed` sends what it would
-    struct dk_drain drain;
-    struct dk_feed feed;
-    struct dk_held held;
-    int64_t excess_bytes; // of the connections before this one
-};
-
-struct dk_probe_run {
-    struct dk_loop *loop;
-    const struct dk_plan *plan;
-    bool upload;
-    enum phase phase;
-    bool drain_lost;  // once a connection's records could not be followed, libcurl reads
-    size_t cheap, costly; // connections by how their payload went through the device
-    size_t ready; // streams whose warm-up is complete
-    enum dk_status status;
-    char reason[DK_REASON_SIZE];
-    bool refused;
-    enum dk_stop stop;
-    struct dk_mono begun; // of the warm-up
-    struct dk_sampler sampler;
-    struct dk_conditions_watch conditions;
-    struct dk_mono next_look;
-    struct dk_tcp_stream tcp[DK_STREAMS_MAX];
-    struct dk_payload payload; // upload
-    struct dk_transfer_certificate certificate;
-    size_t streams_count;
-    struct stream streams[];
-};
-
-// Ends what was done on the connection in libcurl's place.
-static void give_back(struct stream *stream)
+// Those that do not take part yet never will: a server need not let in more.
+static void drop_added(struct dk_probe_run *run)
 {
-    if (stream->draining || stream->feeding)
-        stream->run->cheap++;
-    else if (stream->run->phase == PHASE_TIMED &&
-             stream->transfer.sent_bytes + stream->transfer.body_bytes > COSTLY_MIN_BYTES)
-        stream->run->costly++;
-    if (stream->draining)
-        dk_loop_unwatch(stream->run->loop, stream->drain.fd);
-    if (stream->feeding)
-        dk_loop_unwatch(stream->run->loop, stream->feed.fd);
-    dk_loop_clear_timer(stream->run->loop, stream);
-    stream->draining = stream->feeding = false;
+    for (; run->streams_added > 0; run->streams_added--) {
+        struct dk_stream *stream = &run->streams[run->streams_count + run->streams_added - 1];
+
+        dk_loop_remove_transfer(run->loop, stream->transfer.easy);
+        dk_transfer_free(&stream->transfer);
+    }
+    run->growth.next_ns = INT64_MAX;
 }
 
 static void take_off(struct dk_probe_run *run)
 {
     dk_loop_clear_timer(run->loop, run);
+    drop_added(run);
     for (size_t s = 0; s < run->streams_count; s++) {
-        struct stream *stream = &run->streams[s];
+        struct dk_stream *stream = &run->streams[s];
 
-        give_back(stream);
+        dk_stream_give_back(stream);
         dk_tcp_info(stream->on_loop ? stream->transfer.socket : -1, &run->tcp[s]);
         if (stream->on_loop)
             dk_transfer_abort_on_close(&stream->transfer);
@@ -107,7 +45,7 @@ static void take_off(struct dk_probe_run *run)
     run->phase = PHASE_DONE;
 }
 
-__attribute__((format(printf, 2, 3))) static void fail(struct dk_probe_run *run, const char *format, ...)
+void dk_run_fail(struct dk_probe_run *run, const char *format, ...)
 {
     va_list arguments;
 
@@ -120,233 +58,6 @@ __attribute__((format(printf, 2, 3))) static void fail(struct dk_probe_run *run,
     take_off(run);
 }
 
-// The share of payload in `bytes` of a connection, in full TLS records (SSL_write splits at 16 KiB).
-static int64_t payload_share(const struct stream *stream, int64_t bytes)
-{
-    return bytes * TLS_RECORD_BYTES / (TLS_RECORD_BYTES + stream->transfer.tls_record_overhead_bytes);
-}
-
-// Payload this stream has moved since the common start: handed up by TCP, or acknowledged by the receiver's.
-static int64_t moved_bytes(struct stream *stream)
-{
-    struct dk_transfer *transfer = &stream->transfer;
-
-    if (!stream->run->upload)
-        return stream->before_bytes + (stream->on_loop ? transfer->body_bytes : 0) +
-               (stream->draining ? dk_drain_payload_bytes(&stream->drain) : 0);
-    if (!stream->on_loop)
-        return stream->before_bytes;
-
-    struct dk_tcp_stream tcp;
-
-    dk_tcp_info(transfer->socket, &tcp);
-    if (tcp.acked_bytes < 0 || stream->tcp_base_bytes < 0)
-        return stream->before_bytes;
-
-    int64_t acked_bytes = tcp.acked_bytes - stream->tcp_base_bytes;
-
-    // What the receiver has behind a gap came through too.
-    if (tcp.sacked_segments > 0)
-        acked_bytes += tcp.sacked_segments * tcp.mss_bytes;
-    acked_bytes = payload_share(stream, acked_bytes);
-    if (acked_bytes < 0)
-        acked_bytes = 0;
-
-    int64_t sent_bytes =
-        stream->feeding ? transfer->urls->upload_bytes - stream->feed.left_bytes : transfer->sent_bytes;
-
-    if (acked_bytes > sent_bytes)
-        acked_bytes = sent_bytes;
-    return stream->before_bytes + acked_bytes;
-}
-
-static struct dk_moved moved(struct stream *stream)
-{
-    struct dk_moved moved = {moved_bytes(stream), stream->excess_bytes, 0};
-    struct dk_tcp_stream tcp;
-
-    // Of an upload the receiver tells what it holds behind a gap; of a download we are the receiver.
-    if (stream->run->upload || !stream->on_loop)
-        return moved;
-    dk_tcp_info(stream->transfer.socket, &tcp);
-    moved.held_bytes = payload_share(stream, dk_held_look(&stream->held, tcp.data_segments_in, tcp.out_of_order_in,
-                                                          tcp.received_bytes, tcp.receive_mss_bytes));
-    moved.excess_bytes += payload_share(stream, stream->held.excess_bytes);
-    return moved;
-}
-
-static void on_writable(void *argument, short events)
-{
-    struct stream *stream = argument;
-
-    (void)events;
-    switch (dk_feed_write(&stream->feed)) {
-    case DK_FEED_WAITING:
-        break;
-    case DK_FEED_WHOLE:
-        // look() asks again when the receiver has it all.
-        dk_loop_unwatch(stream->run->loop, stream->feed.fd);
-        break;
-    case DK_FEED_FAILED:
-        fail(stream->run, "a connection broke: %s", strerror(errno));
-        break;
-    }
-}
-
-// Without TLS the payload goes from a file to the connection and is never copied. libcurl has sent the request's
-// headers by now, and goes on watching for the answer.
-static bool feed(struct stream *stream)
-{
-    struct dk_probe_run *run = stream->run;
-
-    if (run->payload.file < 0 || stream->transfer.urls->upload_bytes < CHEAP_MIN_BYTES ||
-        stream->transfer.socket < 0 || stream->transfer.tls[0] != '\0' ||
-        dk_loop_watch(run->loop, stream->transfer.socket, POLLOUT, on_writable, stream) != DK_OK)
-        return false;
-    stream->feed = (struct dk_feed){
-        .fd = stream->transfer.socket,
-        .file = run->payload.file,
-        .file_bytes = DK_PAYLOAD_BYTES,
-        .at = stream->payload_at,
-        .left_bytes = stream->transfer.urls->upload_bytes,
-    };
-    stream->feeding = true;
-    return true;
-}
-
-static size_t give_payload(void *argument, char *out, size_t size)
-{
-    struct stream *stream = argument;
-
-    // The connection is known from here on: the request's headers are on it, its body is not.
-    if (stream->tcp_base_bytes < 0) {
-        stream->tcp_base_bytes = dk_tcp_queued_bytes(stream->transfer.socket);
-        if (feed(stream))
-            return CURL_READFUNC_PAUSE;
-    }
-    dk_payload_copy(&stream->run->payload, &stream->payload_at, out, size);
-    return size;
-}
-
-static void on_transfer_end(void *argument, CURL *easy, CURLcode result);
-
-static bool on_body_begins(void *argument);
-
-static enum dk_err request(struct stream *stream)
-{
-    struct dk_probe_run *run = stream->run;
-    enum dk_err err;
-
-    stream->answered = false;
-    stream->excess_bytes += payload_share(stream, stream->held.excess_bytes);
-    stream->held = (struct dk_held){0};
-    // Each stream opens its own: one that had its answer already would lend its connection to the next.
-    curl_easy_setopt(stream->transfer.easy, CURLOPT_FRESH_CONNECT, run->phase == PHASE_WARM_UP ? 1L : 0L);
-    if (run->phase == PHASE_WARM_UP) {
-        err = run->upload ? dk_transfer_upload_nothing(&stream->transfer) : dk_transfer_small(&stream->transfer);
-    } else if (run->upload) {
-        stream->tcp_base_bytes = -1;
-        err = dk_transfer_upload(&stream->transfer, give_payload, stream);
-    } else {
-        stream->transfer.on_body_begins = on_body_begins;
-        stream->transfer.on_body_begins_argument = stream;
-        err = dk_transfer_download(&stream->transfer);
-    }
-    if (err == DK_OK)
-        err = dk_transfer_start(&stream->transfer, on_transfer_end, stream);
-    stream->on_loop = err == DK_OK;
-    return err;
-}
-
-// For a request of the timed phase, at its end or the test's. False when connections were opened under the test.
-static bool connection_is_kept(struct stream *stream)
-{
-    const struct dk_transfer *transfer = &stream->transfer;
-    long opened = 0;
-
-    curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &opened);
-    if (opened > 0 && !stream->used_up && stream->connection_bytes < CONNECTION_MIN_BYTES) {
-        fail(stream->run, "the server does not keep connections open");
-        return false;
-    }
-    stream->connection_bytes = (opened > 0 ? 0 : stream->connection_bytes) + transfer->body_bytes +
-                               transfer->sent_bytes;
-    stream->used_up = false;
-    return true;
-}
-
-// The connection is used up: what it moved is kept, and the stream asks again on a new one.
-static void request_again(struct stream *stream)
-{
-    if (!connection_is_kept(stream))
-        return;
-    stream->before_bytes = moved_bytes(stream);
-    stream->used_up = stream->draining || stream->feeding;
-    give_back(stream);
-    dk_loop_remove_transfer(stream->run->loop, stream->transfer.easy);
-    stream->on_loop = false;
-    if (request(stream) != DK_OK)
-        fail(stream->run, "out of memory");
-}
-
-static void pump(struct stream *stream)
-{
-    switch (dk_drain_read(&stream->drain)) {
-    case DK_DRAIN_WAITING:
-        dk_drain_set_low_water(&stream->drain);
-        break;
-    case DK_DRAIN_LOST:
-        stream->run->drain_lost = true;
-        [[fallthrough]];
-    case DK_DRAIN_WHOLE:
-        request_again(stream);
-        break;
-    case DK_DRAIN_CLOSED:
-        fail(stream->run, "the server closed a connection with %" PRId64 " bytes still to come",
-             stream->drain.body_left_bytes);
-        break;
-    case DK_DRAIN_FAILED:
-        fail(stream->run, "a connection broke: %s", strerror(errno));
-        break;
-    }
-}
-
-static void on_readable(void *argument, short events)
-{
-    (void)events;
-    pump(argument);
-}
-
-// Between two turns of libcurl, which is paused.
-static void take_over(void *argument, struct dk_mono now)
-{
-    struct stream *stream = argument;
-    struct dk_probe_run *run = stream->run;
-    int64_t body_left_bytes = 0;
-
-    (void)now;
-    if (run->phase != PHASE_TIMED || !stream->on_loop || !dk_transfer_take_over(&stream->transfer, &body_left_bytes))
-        return;
-    dk_drain_begin(&stream->drain, stream->transfer.socket, body_left_bytes,
-                   stream->transfer.tls_record_overhead_bytes);
-    stream->draining = true;
-    if (dk_loop_watch(run->loop, stream->drain.fd, POLLIN, on_readable, stream) != DK_OK)
-        fail(run, "the loop is full");
-    else
-        pump(stream);
-}
-
-static bool on_body_begins(void *argument)
-{
-    struct stream *stream = argument;
-    curl_off_t length_bytes = -1;
-
-    curl_easy_getinfo(stream->transfer.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length_bytes);
-    // Without room for the timer libcurl simply goes on reading.
-    return stream->run->phase == PHASE_TIMED && length_bytes >= CHEAP_MIN_BYTES && !stream->run->drain_lost &&
-           dk_loop_set_timer(stream->run->loop, dk_mono_now(), take_over, stream) == DK_OK;
-}
-
 static void look(void *argument, struct dk_mono now);
 
 static void start_timed_phase(struct dk_probe_run *run)
@@ -357,14 +68,94 @@ static void start_timed_phase(struct dk_probe_run *run)
     struct dk_mono now = dk_mono_now();
 
     dk_sampler_start(&run->sampler, now);
+    run->growth = dk_growth_make((int64_t)run->streams_max, run->plan->duration_ns);
     run->next_look = dk_mono_add_ns(now, sample_interval_ns);
     for (size_t s = 0; s < run->streams_count; s++)
-        if (request(&run->streams[s]) != DK_OK) {
-            fail(run, "out of memory");
+        if (dk_stream_request(&run->streams[s]) != DK_OK) {
+            dk_run_fail(run, "out of memory");
             return;
         }
     if (dk_loop_set_timer(run->loop, run->next_look, look, run) != DK_OK)
-        fail(run, "the loop is full");
+        dk_run_fail(run, "the loop is full");
+}
+
+void dk_run_warmed_up(struct dk_probe_run *run, const char *reason)
+{
+    if (run->phase == PHASE_TIMED) {
+        if (reason == NULL)
+            run->added_ready++;
+        else
+            run->growth.next_ns = INT64_MIN; // look() drops them: one of them is calling
+        return;
+    }
+    if (reason != NULL)
+        dk_run_fail(run, "before the test: %s", reason);
+    else if (++run->ready == run->streams_count)
+        start_timed_phase(run);
+}
+
+static bool warm_up(struct dk_probe_run *run, size_t s)
+{
+    struct dk_stream *stream = &run->streams[s];
+
+    *stream = (struct dk_stream){
+        .run = run, .warming = true, .payload_at = s * DK_PAYLOAD_STEP_BYTES % DK_PAYLOAD_BYTES};
+    if (dk_transfer_init(&stream->transfer, run->loop, run->plan) != DK_OK)
+        return false;
+    stream->transfer.certificate = &run->certificate;
+    return dk_stream_request(stream) == DK_OK;
+}
+
+// Those that were added take part when all of them are warmed up.
+static bool join(struct dk_probe_run *run, struct dk_mono now)
+{
+    int64_t now_ns = dk_mono_diff_ns(now, run->sampler.start);
+    size_t last = run->streams_count + run->streams_added;
+
+    for (size_t s = run->streams_count; s < last; s++) {
+        run->sampler.joined_ns[s] = now_ns;
+        if (dk_stream_request(&run->streams[s]) != DK_OK)
+            return false;
+    }
+    run->sampler.streams = run->streams_count = last;
+    run->streams_added = 0;
+    dk_growth_joined(&run->growth, now_ns);
+    return true;
+}
+
+// Adds streams while that raises the rate. False when memory ran out.
+static bool grow(struct dk_probe_run *run, struct dk_mono now)
+{
+    int64_t now_ns = dk_mono_diff_ns(now, run->sampler.start), rate_bps = 0;
+    size_t window = (size_t)(DK_GROWTH_WINDOW_NS / sample_interval_ns);
+    struct dk_tcp_stream tcp[DK_STREAMS_MAX];
+    struct dk_series total;
+
+    if (run->streams_added > 0) {
+        if (run->growth.next_ns == INT64_MIN || now_ns > run->plan->duration_ns / 20 * 9)
+            drop_added(run);
+        return run->streams_added == 0 || run->added_ready < run->streams_added || join(run, now);
+    }
+    if (now_ns < run->growth.next_ns || run->sampler.count < window)
+        return true;
+    if (dk_sampler_total(&run->sampler, &total) != DK_OK)
+        return false;
+    for (size_t i = total.count - window; i < total.count; i++)
+        rate_bps += total.bytes[i] * (8 * DK_NS_PER_S / DK_GROWTH_WINDOW_NS);
+    free(total.bytes);
+    for (size_t s = 0; s < run->streams_count; s++)
+        dk_tcp_info(run->streams[s].on_loop ? run->streams[s].transfer.socket : -1, &tcp[s]);
+
+    size_t more = dk_growth_decide(&run->growth, now_ns, rate_bps, tcp, run->streams_count, run->upload);
+
+    for (run->added_ready = 0; run->streams_added < more;) {
+        run->streams_added++;
+        if (!warm_up(run, run->streams_count + run->streams_added - 1)) {
+            drop_added(run);
+            break;
+        }
+    }
+    return true;
 }
 
 static int64_t moved_in_all(const struct dk_probe_run *run)
@@ -376,58 +167,15 @@ static int64_t moved_in_all(const struct dk_probe_run *run)
     return bytes;
 }
 
-static void on_transfer_end(void *argument, CURL *easy, CURLcode result)
-{
-    struct stream *stream = argument;
-    struct dk_probe_run *run = stream->run;
-
-    (void)easy;
-    if (!dk_transfer_succeeded(&stream->transfer, result)) {
-        stream->on_loop = false;
-        run->refused = stream->transfer.refused && moved_in_all(run) == 0;
-        fail(run, "%s%s", run->phase == PHASE_WARM_UP ? "before the test: " : "", stream->transfer.reason);
-        return;
-    }
-    if (run->phase == PHASE_WARM_UP) {
-        stream->on_loop = false;
-        if (++run->ready == run->streams_count)
-            start_timed_phase(run);
-        return;
-    }
-    if (!connection_is_kept(stream))
-        return;
-    if (run->upload) {
-        if (stream->transfer.sent_bytes < stream->transfer.urls->upload_bytes) {
-            fail(run, "the server answered before it had the whole upload");
-            return;
-        }
-        // A server may answer before it reads (nginx does): look() asks again when the receiver has it all.
-        stream->answered = dk_transfer_is_unacknowledged(&stream->transfer);
-        if (stream->answered)
-            return;
-        stream->before_bytes += stream->transfer.sent_bytes;
-    } else {
-        stream->before_bytes += stream->transfer.body_bytes;
-        if (stream->transfer.body_bytes < ANSWER_MIN_BYTES) {
-            fail(run, "the server sent %" PRId64 " bytes where at least %d are needed",
-                 stream->transfer.body_bytes, (int)ANSWER_MIN_BYTES);
-            return;
-        }
-    }
-    stream->on_loop = false;
-    if (request(stream) != DK_OK)
-        fail(run, "out of memory");
-}
-
 static void finish(struct dk_probe_run *run, enum dk_stop stop)
 {
     if (moved_in_all(run) == 0) {
-        fail(run, "no data came through in %" PRId64 " ms",
+        dk_run_fail(run, "no data came through in %" PRId64 " ms",
              dk_mono_diff_ns(run->sampler.last, run->sampler.start) / DK_NS_PER_MS);
         return;
     }
     for (size_t s = 0; s < run->streams_count; s++)
-        if (run->streams[s].on_loop && !connection_is_kept(&run->streams[s]))
+        if (run->streams[s].on_loop && !dk_stream_is_kept(&run->streams[s]))
             return;
     run->status = DK_STATUS_OK;
     run->stop = stop;
@@ -475,22 +223,26 @@ static void look(void *argument, struct dk_mono now)
     // What waits in the sockets has arrived: a look must not depend on when the loop was woken.
     for (size_t s = 0; s < run->streams_count && run->phase == PHASE_TIMED; s++)
         if (run->streams[s].draining)
-            pump(&run->streams[s]);
+            dk_stream_pump(&run->streams[s]);
     if (run->phase != PHASE_TIMED)
         return;
     now = dk_mono_now();
     for (size_t s = 0; s < run->streams_count; s++) {
-        struct stream *stream = &run->streams[s];
+        struct dk_stream *stream = &run->streams[s];
 
-        bytes[s] = moved(stream);
+        bytes[s] = dk_stream_moved(stream);
         if ((stream->feeding && bytes[s].bytes == stream->before_bytes + stream->transfer.urls->upload_bytes) ||
             (stream->answered && !dk_transfer_is_unacknowledged(&stream->transfer)))
-            request_again(stream);
+            dk_stream_request_again(stream);
         total_bytes += bytes[s].bytes;
     }
     dk_sampler_look(&run->sampler, now, bytes);
     if (run->sampler.count == run->sampler.count_max) {
         finish(run, DK_STOP_TIME);
+        return;
+    }
+    if (!grow(run, now)) {
+        dk_run_fail(run, "out of memory");
         return;
     }
     if (total_bytes >= run->plan->max_bytes) {
@@ -506,7 +258,7 @@ static void look(void *argument, struct dk_mono now)
     while (run->next_look.ns <= now.ns)
         run->next_look = dk_mono_add_ns(run->next_look, sample_interval_ns);
     if (dk_loop_set_timer(run->loop, run->next_look, look, run) != DK_OK)
-        fail(run, "the loop is full");
+        dk_run_fail(run, "the loop is full");
 }
 
 static void probe_free(struct dk_probe_run *run)
@@ -525,27 +277,22 @@ static void on_warm_up_timeout(void *argument, struct dk_mono now)
 {
     struct dk_probe_run *run = argument;
 
-    fail(run, "before the test: no answer within %" PRId64 " ms", dk_mono_diff_ns(now, run->begun) / DK_NS_PER_MS);
+    dk_run_fail(run, "before the test: no answer within %" PRId64 " ms",
+                dk_mono_diff_ns(now, run->begun) / DK_NS_PER_MS);
 }
 
 static enum dk_err prepare(struct dk_probe_run *run)
 {
-    enum dk_err err = dk_sampler_init(&run->sampler, run->streams_count, sample_interval_ns, run->plan->duration_ns);
+    enum dk_err err = dk_sampler_init(&run->sampler, run->streams_max, sample_interval_ns, run->plan->duration_ns);
 
     if (err == DK_OK && run->upload)
         err = dk_payload_make(&run->payload);
     if (err != DK_OK)
         return err;
-    for (size_t s = 0; s < run->streams_count; s++) {
-        run->streams[s].run = run;
-        run->streams[s].payload_at = s * DK_PAYLOAD_STEP_BYTES % DK_PAYLOAD_BYTES;
-        err = dk_transfer_init(&run->streams[s].transfer, run->loop, run->plan);
-        run->streams[s].transfer.certificate = &run->certificate;
-        if (err == DK_OK)
-            err = request(&run->streams[s]);
-        if (err != DK_OK)
-            return err;
-    }
+    run->sampler.streams = run->streams_count;
+    for (size_t s = 0; s < run->streams_count; s++)
+        if (!warm_up(run, s))
+            return DK_ERR_MEMORY;
     return dk_loop_set_timer(run->loop, dk_mono_add_ns(run->begun, run->plan->connect_timeout_ns),
                              on_warm_up_timeout, run);
 }
@@ -554,7 +301,8 @@ static enum dk_err start(bool upload, struct dk_loop *loop, const struct dk_plan
                          struct dk_probe_run **out, struct dk_fault *fault)
 {
     size_t count = (size_t)plan->streams;
-    struct dk_probe_run *run = calloc(1, sizeof *run + count * sizeof run->streams[0]);
+    size_t max = plan->streams_max > plan->streams ? (size_t)plan->streams_max : count;
+    struct dk_probe_run *run = calloc(1, sizeof *run + max * sizeof run->streams[0]);
 
     if (run == NULL)
         return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
@@ -563,6 +311,7 @@ static enum dk_err start(bool upload, struct dk_loop *loop, const struct dk_plan
     run->upload = upload;
     run->payload.file = -1;
     run->streams_count = count;
+    run->streams_max = max;
     run->begun = dk_mono_now();
 
     enum dk_err err = prepare(run);
@@ -608,7 +357,7 @@ static bool probe_done(const struct dk_probe_run *run)
 
 static void probe_cancel(struct dk_probe_run *run, const char *reason)
 {
-    fail(run, "%s", reason);
+    dk_run_fail(run, "%s", reason);
 }
 
 static void probe_progress(const struct dk_probe_run *run, struct dk_progress *out)
@@ -630,7 +379,7 @@ static void probe_fill(struct dk_probe_run *run, struct dk_measurement *measurem
     struct dk_throughput *out = run->upload ? &measurement->upload : &measurement->download;
 
     out->status = run->status;
-    out->refused = run->refused;
+    out->refused = run->refused && moved_in_all(run) == 0;
     snprintf(out->reason, sizeof out->reason, "%s", run->reason);
     out->streams = (int64_t)run->streams_count;
     out->stop = run->stop;

@@ -51,7 +51,12 @@ def split(groups, first_min, last_min):
     return best, most / around if around > squares * 1e-12 else 0.0
 
 
-def settled(series, interval_ns):
+def joined(interval_ns, joined_ns):
+    """Until the streams that joined last have found their rate."""
+    return -(-joined_ns // interval_ns) + 2 * max(1, 250_000_000 // interval_ns) if joined_ns else 0
+
+
+def settled(series, interval_ns, joined_ns=0):
     count = len(series)
     width = max(1, 250_000_000 // interval_ns)
     half = count // 2
@@ -59,13 +64,14 @@ def settled(series, interval_ns):
         return half
     sums = {i: sum(series[i - width + 1:i + 1]) for i in range(width - 1, count)}
     level = median(sums[i] for i in range(max(width - 1, count - half), count))
-    return next((i for i in range(width - 1, half) if 10 * sums[i] >= 9 * level), half)
+    return next((i for i in range(max(width - 1, joined(interval_ns, joined_ns)), half) if 10 * sums[i] >= 9 * level),
+                half)
 
 
-def ramp_up(series, interval_ns):
+def ramp_up(series, interval_ns, joined_ns=0):
     count, half = len(series), len(series) // 2
     width = max(1, 250_000_000 // interval_ns)
-    start = max(settled(series, interval_ns), -(-count // 5))
+    start = max(settled(series, interval_ns, joined_ns), -(-count // 5))
     if start >= half:
         return half
     groups = groups_of(series, start, width)
@@ -113,9 +119,9 @@ def half_width(steady, interval_ns):
     return math.ceil(T_975[freedom] * math.sqrt(q / (batches - 1) / batches * f))
 
 
-def figures(series, interval_ns):
+def figures(series, interval_ns, joined_ns=0):
     """All figures of the bytes of all streams in each interval; without a steady rate those of the whole only."""
-    start, count = ramp_up(series, interval_ns), len(series)
+    start, count = ramp_up(series, interval_ns, joined_ns), len(series)
     steady = series[start:]
     out = {"bytes": sum(series), "duration_ns": count * interval_ns, "ramp_up_ns": start * interval_ns,
            "rate_whole_bps": rate(sum(series), count * interval_ns)}
@@ -139,7 +145,7 @@ def figures(series, interval_ns):
     low, high = out["rate_low_bps"], out["rate_high_bps"]
     if unsteady:
         low, high = min(low, *levels, out["rate_whole_bps"]), max(high, *levels, out["rate_whole_bps"])
-    settled_ns = settled(series, interval_ns) * interval_ns
+    settled_ns = settled(series, interval_ns, joined_ns) * interval_ns
     return out | {"unsteady": unsteady,
                   "burst": before > out["rate_high_bps"] and before - value >= value // 20,
                   "brief": out["duration_ns"] - settled_ns < times * 2_200_000_000 and
@@ -147,13 +153,13 @@ def figures(series, interval_ns):
                   "range_low_bps": low, "range_high_bps": high}
 
 
-def is_precise(series, interval_ns, ppm):
+def is_precise(series, interval_ns, ppm, joined_ns=0):
     step = max(1, 250_000_000 // interval_ns)
-    if (len(series) - settled(series, interval_ns)) * interval_ns < 2_200_000_000:
+    if (len(series) - settled(series, interval_ns, joined_ns)) * interval_ns < 2_200_000_000:
         return False
     for look in range(3):
         seen = series[:len(series) - look * step]
-        now = figures(seen, interval_ns) if len(seen) > step else {}
+        now = figures(seen, interval_ns, joined_ns) if len(seen) > step else {}
         if "rate_bps" not in now or now["unsteady"]:
             return False
         if now["rate_high_bps"] - now["rate_bps"] > now["rate_bps"] // 1000 * ppm // 1000:
@@ -161,8 +167,8 @@ def is_precise(series, interval_ns, ppm):
     return True
 
 
-def is_decided(series, interval_ns, duration_ns, thresholds):
-    now = figures(series, interval_ns)
+def is_decided(series, interval_ns, duration_ns, thresholds, joined_ns=0):
+    now = figures(series, interval_ns, joined_ns)
     if "rate_bps" not in now or now["brief"]:
         return False
     low, high, value = now["range_low_bps"], now["range_high_bps"], now["rate_bps"]
@@ -180,14 +186,17 @@ def is_decided(series, interval_ns, duration_ns, thresholds):
     return True
 
 
-def stop(series, interval_ns, rule):
+def stop(series, interval_ns, rule, joined_ns=0):
     """How many intervals the rule waits for, and why it stops."""
     for count in range(1, len(series)):
         time_ns, seen = count * interval_ns, series[:count]
+        if joined(interval_ns, joined_ns) > count // 2:
+            continue
         if rule["stop"] == "verdict" and rule["thresholds"]:
-            if time_ns >= 10**9 and is_decided(seen, interval_ns, rule["duration_ns"], rule["thresholds"]):
+            if time_ns >= 10**9 and is_decided(seen, interval_ns, rule["duration_ns"], rule["thresholds"],
+                                                 joined_ns):
                 return count, "verdict"
-        elif is_precise(seen, interval_ns, rule["precision_ppm"]):
+        elif is_precise(seen, interval_ns, rule["precision_ppm"], joined_ns):
             return count, "precise"
     return len(series), "time"
 
@@ -222,7 +231,7 @@ def check_record(record, name):
         if figure.get("status") != "ok":
             continue
         total = [sum(column) for column in zip(*figure["series"]["bytes"])]
-        found = figures(total, figure["series"]["interval_ns"])
+        found = figures(total, figure["series"]["interval_ns"], max(figure["series"].get("joined_ns", [0])))
         keys = ("bytes", "duration_ns", "ramp_up_ns", "rate_whole_bps", "rate_bps", "rate_low_bps", "rate_high_bps")
         expected = {key: figure[key] for key in keys}
         for code in ("unsteady", "burst", "brief"):
@@ -242,10 +251,10 @@ def check_lines(lines):
     good, count = True, 0
     for number, line in enumerate(lines, 1):
         case = json.loads(line)
-        found = figures(case["series"], case["interval_ns"])
+        found = figures(case["series"], case["interval_ns"], case["joined_ns"])
         good = compare(f"series {number}", case["figures"], found) and good
         if "rule" in case:
-            count_, why = stop(case["series"], case["interval_ns"], case["rule"])
+            count_, why = stop(case["series"], case["interval_ns"], case["rule"], case["joined_ns"])
             good = compare(f"series {number}", case["ends"], {"count": count_, "stop": why}) and good
         count += 1
     print(f"{count} series")

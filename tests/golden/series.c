@@ -17,7 +17,8 @@ static void put_figures(FILE *out, const struct dk_series *series)
     bool steady = dk_stats_rates(series, dk_stats_ramp_up_intervals(series), &seen);
     struct dk_range range = dk_throughput_range(&seen);
 
-    fprintf(out, "{\"interval_ns\": %" PRId64 ", \"series\": [", series->interval_ns);
+    fprintf(out, "{\"interval_ns\": %" PRId64 ", \"joined_ns\": %" PRId64 ", \"series\": [", series->interval_ns,
+            series->joined_ns[0]);
     for (size_t i = 0; i < series->count; i++)
         fprintf(out, "%s%" PRId64, i > 0 ? ", " : "", series->bytes[i]);
     fprintf(out, "], \"figures\": {\"bytes\": %" PRId64 ", \"duration_ns\": %" PRId64 ", \"ramp_up_ns\": %" PRId64
@@ -65,7 +66,7 @@ static void write_series(void)
         for (int round = 0; round < ROUNDS; round++) {
             // Some as long as a default test, with a rule; the others of any length and interval.
             size_t count = round % 2 == 0 ? COUNT_MAX : (size_t)dk_random_between(1, COUNT_MAX);
-            struct dk_series series = {LINK_INTERVAL_NS, 1, count, bytes};
+            struct dk_series series = {LINK_INTERVAL_NS, 1, count, bytes, {0}};
             double of_rate[] = {0.5, 0.95, 1.05, 2};
             struct dk_thresholds thresholds = {1 + (size_t)round / 6, {{0, false}, {0, true}}};
             struct dk_stop_rule rule = {round % 4 == 0 ? DK_STOP_PRECISE : DK_STOP_VERDICT, 10 * INT64_C(1000000000),
@@ -76,6 +77,8 @@ static void write_series(void)
             thresholds.at[1].bps = (int64_t)(links[k].rate_bps / of_rate[dk_random_between(0, 3)]);
             if (round == 3)
                 series.interval_ns = dk_random_between(1000000, 400000000);
+            if (round % 3 == 2)
+                series.joined_ns[0] = dk_random_between(1, (int64_t)count * series.interval_ns);
             put_figures(stdout, &series);
             if (count == COUNT_MAX && round != 3)
                 put_end(stdout, &series, &rule);

@@ -39,9 +39,9 @@ class Stop(unittest.TestCase):
         cls.state = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="dokiem-state-"))
         netlab.run(program("agent/dokiem"), "keygen", "--state", cls.state)
 
-    def measure(self, lab, technology, *extra):
+    def measure(self, lab, technology, *extra, direction="download"):
         done = lab.agent.run(program("agent/dokiem"), "run", "--server", URL, "--technology", technology, "--only",
-                             "download", "--format", "json", "--state", self.state, *extra)
+                             direction, "--format", "json", "--state", self.state, *extra)
         record = json.loads(done.stdout)
         self.assertIs(recompute.check_record(record, " ".join(extra)), True)
         return record
@@ -114,6 +114,28 @@ class Stop(unittest.TestCase):
             for record, download in self.by_each_rule(down, "4g", seed):
                 self.assertGreaterEqual(download["duration_ns"], 1 * S)
                 self.assertNotEqual(record["verdict"]["outcome"], "fail")
+
+    def test_a_line_that_loses_packets(self):
+        """0.5 %, and CUBIC at both ends: more streams, and with them what the line carries. Without loss there are no
+        more than at the beginning."""
+        lines = ((100, 20, "download"), (100, 20, "upload"), (40, 80, "download"), (40, 80, "upload"))
+        for mbps, rtt_ms, direction in lines if LONG else lines[:1]:
+            for loss_ppm, seed in ((0, 0), *((5000, seed) for seed in range(ROUNDS))):
+                way = {"rate_bps": mbps * 1_000_000, "delay_us": rtt_ms * 500, "loss_ppm": loss_ppm}
+                with self.subTest(mbps=mbps, direction=direction, loss=loss_ppm, seed=seed), \
+                        netlab.EmulatedLab(way, way, seed, EMULATOR) as lab, self.reference(lab):
+                    for _ in range(TRIES):
+                        figures = self.measure(lab, "4g", direction=direction)[direction]
+                        share = figures["rate_bps"] / (mbps * 1e6 * netlab.PAYLOAD_SHARE)
+                        print(f"  {mbps} Mb/s {rtt_ms} ms {direction}, {loss_ppm / 10000} % lost: {share:.1%} with "
+                              f"{figures['streams']} streams", flush=True)
+                        self.assertLessEqual(figures["streams"], 16)
+                        if share >= 0.95 and (loss_ppm > 0) == (figures["streams"] > 4):
+                            break
+                    if not SANITIZED:
+                        self.assertGreaterEqual(share, 0.95)
+                        self.assertEqual(loss_ppm > 0, figures["streams"] > 4)
+                        self.assertEqual("joined_ns" in figures["series"], loss_ppm > 0)
 
     if LONG and os.environ.get("DOKIEM_TRACES"):
         def test_recorded_lines(self):

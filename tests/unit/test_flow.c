@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/base/clock.h"
 #include "probes/throughput/flow.h"
+#include "probes/throughput/growth.h"
 #include "tests/harness/harness.h"
 
 #include <stdint.h>
@@ -13,7 +14,7 @@ enum { STREAMS = 4, COUNT_MAX = 200 };
 static bool is_sound(size_t count, int64_t each, const size_t until[STREAMS], char *reason)
 {
     static int64_t bytes[STREAMS * COUNT_MAX];
-    const struct dk_series series = {50 * DK_NS_PER_MS, STREAMS, count, bytes};
+    const struct dk_series series = {50 * DK_NS_PER_MS, STREAMS, count, bytes, {0}};
 
     for (size_t s = 0; s < STREAMS; s++)
         for (size_t i = 0; i < count; i++)
@@ -59,10 +60,70 @@ static void flows(void)
     }
 }
 
+static size_t decide(struct dk_growth *growth, int64_t at_ms, int64_t mbps, int64_t rtt_ms, int64_t lost, size_t count,
+                     bool upload)
+{
+    struct dk_tcp_stream tcp[DK_STREAMS_MAX] = {0};
+
+    for (size_t s = 0; s < count; s++) {
+        tcp[s].rtt_min_ns = 20 * DK_NS_PER_MS;
+        tcp[s].receive_rtt_ns = upload ? -1 : rtt_ms * DK_NS_PER_MS;
+        tcp[s].rtt_ns = upload ? rtt_ms * DK_NS_PER_MS : 90 * DK_NS_PER_MS;
+        tcp[s].out_of_order_in = upload ? -1 : lost;
+        tcp[s].retransmitted_segments = upload ? lost : 0;
+    }
+    return dk_growth_decide(growth, at_ms * DK_NS_PER_MS, mbps * 1000000, tcp, count, upload);
+}
+
+static void streams_grow_while_that_raises_the_rate_of_a_line_that_loses(void)
+{
+    for (int upload = 0; upload < 2; upload++) {
+        struct dk_growth growth = dk_growth_make(16, 10 * DK_NS_PER_S), other;
+
+        CU_ASSERT_EQUAL(growth.next_ns, 500 * DK_NS_PER_MS);
+        other = growth;
+        CU_ASSERT_EQUAL(decide(&other, 500, 40, 60, 100, 4, upload), 0); // a queue: the line is full
+        CU_ASSERT_EQUAL(other.next_ns, DK_NS_PER_S);
+        CU_ASSERT_EQUAL(decide(&other, 1000, 40, 20, 100, 4, upload), 0); // no queue, and nothing lost since
+        CU_ASSERT_EQUAL(decide(&other, 1500, 40, 20, 101, 4, upload), 4);
+        CU_ASSERT_EQUAL(other.next_ns, INT64_MAX);
+
+        CU_ASSERT_EQUAL(decide(&growth, 500, 40, 20, 100, 4, upload), 4);
+        dk_growth_joined(&growth, 600 * DK_NS_PER_MS);
+        CU_ASSERT_EQUAL(growth.next_ns, 1350 * DK_NS_PER_MS);
+        other = growth;
+        CU_ASSERT_EQUAL(decide(&growth, 1350, 43, 20, 200, 8, upload), 8);
+        dk_growth_joined(&growth, 1450 * DK_NS_PER_MS);
+        CU_ASSERT_EQUAL(decide(&growth, 2200, 90, 20, 300, 16, upload), 0); // as many as there may be
+
+        // Not raised, twice: the end. In between, a queue shows that it is full.
+        CU_ASSERT_EQUAL(decide(&other, 1350, 41, 20, 200, 8, upload), 0);
+        growth = other;
+        CU_ASSERT_EQUAL(decide(&other, 1850, 41, 20, 300, 8, upload), 0);
+        CU_ASSERT_EQUAL(other.next_ns, INT64_MAX);
+        CU_ASSERT_EQUAL(decide(&growth, 1850, 41, 60, 300, 8, upload), 0);
+        CU_ASSERT_EQUAL(decide(&growth, 2350, 41, 20, 301, 8, upload), 8);
+        // Never beyond the most, nor late in the test.
+        growth = dk_growth_make(6, 10 * DK_NS_PER_S);
+        other = growth;
+        CU_ASSERT_EQUAL(decide(&growth, 4000, 40, 20, 100, 4, upload), 2);
+        CU_ASSERT_EQUAL(decide(&other, 4001, 40, 20, 100, 4, upload), 0);
+        CU_ASSERT_EQUAL(other.next_ns, INT64_MAX);
+    }
+    CU_ASSERT_EQUAL(dk_growth_make(16, 3 * DK_NS_PER_S).next_ns, INT64_MAX);
+
+    // A kernel that does not say what it would need to say adds nothing.
+    struct dk_growth growth = dk_growth_make(16, 10 * DK_NS_PER_S);
+    struct dk_tcp_stream unknown = {.rtt_min_ns = -1, .receive_rtt_ns = -1, .out_of_order_in = -1};
+
+    CU_ASSERT_EQUAL(dk_growth_decide(&growth, 500 * DK_NS_PER_MS, 1, &unknown, 1, false), 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {
         DK_CASE(flows),
+        DK_CASE(streams_grow_while_that_raises_the_rate_of_a_line_that_loses),
         {0},
     };
 

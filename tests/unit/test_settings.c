@@ -154,7 +154,7 @@ static const struct {
     {"[judge]\nprofile = \"\"\n", {"is empty"}},
     {"[judge]\nprofile = a/b.ini\n", {"absolute"}},
     {"[tests]\n", {"x.ini:1 [tests]", "unknown section", "server, server NAME, test, latency", "collector"}},
-    {"[test]\nspeed = 1\n", {"x.ini:2 [test] speed", "unknown key", "technology, streams, duration"}},
+    {"[test]\nspeed = 1\n", {"x.ini:2 [test] speed", "unknown key", "technology, streams, max_streams, duration"}},
     {"[test]\nStreams = 4\n", {"x.ini:2", "lower-case"}},
     {"[Test]\nstreams = 4\n", {"x.ini:1", "lower-case"}},
     {"[test]\nstreams = 4\nduration = 5s\nstreams = 5\n", {"x.ini:4 [test] streams", "twice", "line 2"}},
@@ -403,7 +403,7 @@ static void write_random_value(const struct dk_option *o, char *out, size_t size
     static const char *const ranges[][3] = {
         {"connect_timeout", "1s", "1000000001ns"}, {"duration", "60", "1min"},       {"interval", "5ms", "6.5ms"},
         {"timeout", "1s", "9999999999ns"},         {"max_bytes", "1MB", "1000001B"}, {"max_age", "1d", "36500d"},
-        {"streams", "1", "32"},                    {"count", "1", "1000"},           {"batch", "1", "100"},
+        {"streams", "1", "32"}, {"max_streams", "1", "32"}, {"count", "1", "1000"},           {"batch", "1", "100"},
         {"precision", "0.1 %", "2500 ppm"},        {"max_undelivered_age", "1h", "7d"}, {"daily", "0B", "1GB"},
         {"monthly", "0B", "1000GB"},           {"confirm_gap", "1s", "1h"},
     };

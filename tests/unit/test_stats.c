@@ -169,7 +169,7 @@ struct fixture {
 // One stream of `count` intervals with `each` bytes.
 static void flat(struct fixture *f, size_t count, int64_t each)
 {
-    f->series = (struct dk_series){INTERVAL_NS, 1, count, f->bytes};
+    f->series = (struct dk_series){INTERVAL_NS, 1, count, f->bytes, {0}};
     for (size_t i = 0; i < count; i++)
         f->bytes[i] = each;
 }
@@ -208,6 +208,15 @@ static void ramp_up_of_known_shapes(void)
     flat(&f, 200, 100);
     f.bytes[150] = 1000000;
     CU_ASSERT_EQUAL(dk_stats_ramp_up_intervals(&f.series), 40);
+
+    // Streams that joined late are left half a second to find their rate, and no more than half of the test.
+    flat(&f, 200, 1000);
+    f.series.joined_ns[0] = INT64_C(60) * INTERVAL_NS - 1;
+    CU_ASSERT_EQUAL(dk_stats_ramp_up_intervals(&f.series), 70);
+    CU_ASSERT_FALSE(dk_stats_is_growing(&f.series));
+    f.series.joined_ns[0] = INT64_C(90) * INTERVAL_NS + 1;
+    CU_ASSERT_EQUAL(dk_stats_ramp_up_intervals(&f.series), 100);
+    CU_ASSERT_TRUE(dk_stats_is_growing(&f.series));
 
     for (size_t count = 1; count < 10; count++) {
         flat(&f, count, 1000);
@@ -296,7 +305,7 @@ static void what_cannot_be_a_series_is_refused(void)
     CU_ASSERT_FALSE(dk_stats_rates(&f.series, 40, &out));
     f.series.interval_ns = INT64_MAX / 100;
     CU_ASSERT_FALSE(dk_stats_rates(&f.series, 40, &out));
-    f.series = (struct dk_series){INTERVAL_NS, 0, 0, NULL};
+    f.series = (struct dk_series){INTERVAL_NS, 0, 0, NULL, {0}};
     CU_ASSERT_FALSE(dk_stats_rates(&f.series, 0, &out));
     CU_ASSERT_EQUAL(memcmp(&out, &before, sizeof out), 0);
 
@@ -318,7 +327,7 @@ static void rate_properties(void)
         size_t streams = (size_t)dk_random_between(1, 4), count = (size_t)dk_random_between(16, 300);
         struct dk_throughput a = {0}, b = {0};
 
-        f.series = (struct dk_series){INTERVAL_NS, streams, count, f.bytes};
+        f.series = (struct dk_series){INTERVAL_NS, streams, count, f.bytes, {0}};
         for (size_t i = 0; i < streams * count; i++)
             f.bytes[i] = dk_random_between(0, 1000000);
 

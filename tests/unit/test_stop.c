@@ -26,7 +26,7 @@ static int rounds(void)
 
 static struct dk_throughput rates(const int64_t *bytes, size_t count)
 {
-    struct dk_series series = {LINK_INTERVAL_NS, 1, count, NULL};
+    struct dk_series series = {LINK_INTERVAL_NS, 1, count, NULL, {0}};
     struct dk_throughput out = {0};
 
     series.bytes = malloc(count * sizeof *bytes);
@@ -50,7 +50,7 @@ struct test {
 static struct test run(const struct link *link, const struct dk_stop_rule *rule)
 {
     static int64_t bytes[COUNT_10S];
-    struct dk_series series = {LINK_INTERVAL_NS, 1, 0, bytes};
+    struct dk_series series = {LINK_INTERVAL_NS, 1, 0, bytes, {0}};
     struct test test = {.stop = DK_STOP_TIME};
     int64_t all = 0, used = 0;
 
@@ -372,7 +372,7 @@ static void what_a_stalled_or_hostile_series_does(void)
 
     // Silence has no verdict and no precision: it may end.
     for (size_t count = 0; count <= COUNT_10S; count++) {
-        struct dk_series series = {LINK_INTERVAL_NS, 1, count, bytes};
+        struct dk_series series = {LINK_INTERVAL_NS, 1, count, bytes, {0}};
 
         rule.stop = DK_STOP_VERDICT;
         CU_ASSERT_FALSE(dk_stop_now(&series, &rule, &stop));
@@ -383,7 +383,7 @@ static void what_a_stalled_or_hostile_series_does(void)
     for (int round = 0; round < 2000; round++) {
         size_t count = (size_t)dk_random_between(1, COUNT_10S);
         struct dk_series series = {dk_random_between(0, 3) == 0 ? dk_random_between(-1, 1000000000) : LINK_INTERVAL_NS,
-                                   1, count, bytes};
+                                   1, count, bytes, {0}};
         int64_t most = INT64_C(1) << dk_random_between(0, 62);
 
         for (size_t i = 0; i < count; i++)
