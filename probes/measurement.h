@@ -70,6 +70,7 @@ struct dk_steadiness {
     int64_t level_first_bps; // before and after the clearest change of the steady part
     int64_t level_last_bps;
     int64_t burst_bps; // the rate of what is left out at the beginning when it was faster than the rest; 0: it was not
+    int64_t cautious_bps; // half of the interval, were neighbouring samples as correlated as they may be
     int64_t settled_ns; // when TCP had found the line's rate
     bool brief;        // so short, with so little moved, that all of it may have been a burst
 };

@@ -312,8 +312,9 @@ static bool is_lumpy(const struct dk_series *series, size_t first)
     return products < -2 / sqrt(count) * squares;
 }
 
-// Half the width of the 95 % interval of the mean rate over the last `steady` intervals, in bit/s.
-static double half_width_bps(const struct dk_series *series, size_t steady)
+// Half the width of the 95 % interval of the mean rate over the last `steady` intervals, in bit/s; with neighbours
+// correlated by `more` standard errors more than they look.
+static double half_width_bps(const struct dk_series *series, size_t steady, double more)
 {
     // Student's t, 0.975 quantile, for 3 … 19 degrees of freedom.
     static const double t_975[] = {3.182446305, 2.776445105, 2.570581836, 2.446911851, 2.364624252, 2.306004135,
@@ -342,7 +343,7 @@ static double half_width_bps(const struct dk_series *series, size_t steady)
     // The correlation of neighbours, with what so few batches make it come out too low (Kendall; a little more).
     double correlation = products / squares;
 
-    correlation += (1 + 4 * correlation) / count;
+    correlation += (1 + 4 * correlation) / count + more / sqrt(count);
     if (correlation > 0.9)
         correlation = 0.9;
 
@@ -425,12 +426,13 @@ bool dk_stats_rates(const struct dk_series *series, int64_t ramp_up_intervals, s
         !dk_stats_rate_bps(sum(series, ramp_up, series->count), (int64_t)steady * series->interval_ns, &rate))
         return false;
 
-    double half_width = half_width_bps(series, steady);
+    double half_width = half_width_bps(series, steady, 0), cautious = half_width_bps(series, steady, 1);
     int64_t half = half_width < 9e18 ? (int64_t)half_width : INT64_MAX;
 
     out->rate_bps = rate;
     out->rate_low_bps = half > rate ? 0 : rate - half;
     out->rate_high_bps = half > INT64_MAX - rate ? INT64_MAX : rate + half;
+    out->steadiness.cautious_bps = cautious < 9e18 ? (int64_t)cautious : INT64_MAX;
     judge_steadiness(series, ramp_up, out);
     return true;
 }

@@ -94,7 +94,7 @@ def is_lumpy(steady):
     return products < -2.0 / math.sqrt(len(steady)) * squares
 
 
-def half_width(steady, interval_ns):
+def half_width(steady, interval_ns, more=0.0):
     count = len(steady)
     batches = min(20, count)
     rates = []
@@ -113,7 +113,7 @@ def half_width(steady, interval_ns):
     if q <= 0:
         return 0
     c = p / q
-    c = min(0.9, c + (1 + 4 * c) / batches)
+    c = min(0.9, c + ((1 + 4 * c) / batches + more / math.sqrt(batches)))
     f = max((1 + c) / (1 - c), 0.25 if is_lumpy(steady) else 1.0)
     freedom = min(max(3, int((batches - 1) / f)), batches - 1)
     return math.ceil(T_975[freedom] * math.sqrt(q / (batches - 1) / batches * f))
@@ -146,7 +146,7 @@ def figures(series, interval_ns, joined_ns=0):
     if unsteady:
         low, high = min(low, *levels, out["rate_whole_bps"]), max(high, *levels, out["rate_whole_bps"])
     settled_ns = settled(series, interval_ns, joined_ns) * interval_ns
-    return out | {"unsteady": unsteady,
+    return out | {"unsteady": unsteady, "cautious_bps": half_width(steady, interval_ns, 1.0),
                   "burst": before > out["rate_high_bps"] and before - value >= value // 20,
                   "brief": out["duration_ns"] - settled_ns < times * 2_200_000_000 and
                   out["bytes"] < times * 30_000_000,
@@ -162,7 +162,7 @@ def is_precise(series, interval_ns, ppm, joined_ns=0):
         now = figures(seen, interval_ns, joined_ns) if len(seen) > step else {}
         if "rate_bps" not in now or now["unsteady"]:
             return False
-        if now["rate_high_bps"] - now["rate_bps"] > now["rate_bps"] // 1000 * ppm // 1000:
+        if now["cautious_bps"] > now["rate_bps"] // 1000 * ppm // 1000:
             return False
     return True
 
@@ -178,7 +178,8 @@ def is_decided(series, interval_ns, duration_ns, thresholds, joined_ns=0):
         outlasts = any(sum(series[i:]) >= 10**7 and
                        rate(sum(series[i:]) - 10**7, (len(series) - i) * interval_ns) >= t
                        for i in range(len(series)))
-        rest = low * (13 * s + 7 * (1000 - s)) >= t * 13 * 1000 if calm else rate(now["bytes"], duration_ns) >= t
+        rest = low * (13 * s + 7 * (1000 - s)) >= t * 13 * 1000 if calm \
+            else rate(now["bytes"], duration_ns) // 11 >= t // 10
         above = low >= t and outlasts and rest and (not whole or now["rate_whole_bps"] - (value - low) >= t)
         below = calm and not now["burst"] and high * (7 * s + 13 * (1000 - s)) < t * 7 * 1000
         if not above and not below:
