@@ -6,6 +6,7 @@
 #include "agent/journal/journal.h"
 #include "agent/journal/profiles.h"
 #include "agent/judge/judge.h"
+#include "agent/device.h"
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
 #include "agent/state.h"
@@ -45,8 +46,9 @@ static void decide_kind(int64_t only, bool interrupted, struct dk_run_result *re
 }
 
 static enum dk_err keep(const struct dk_settings *settings, const struct dk_repeated *repeated,
-                        struct dk_journal *journal, const struct dk_key *key, int64_t head_seq,
-                        const char *head_sha256, struct dk_run_result *result, struct dk_fault *fault)
+                        struct dk_journal *journal, const struct dk_key *key, const struct dk_device_id *device,
+                        int64_t head_seq, const char *head_sha256, struct dk_run_result *result,
+                        struct dk_fault *fault)
 {
     struct dk_record_facts facts = {
         .seq = head_seq + 1,
@@ -82,7 +84,7 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
         return dk_fail(fault, err, NULL, NULL, "no randomness for the record's id");
     snprintf(facts.reason, sizeof facts.reason, "%s", result->reason);
     snprintf(facts.prev, sizeof facts.prev, "%s", head_sha256);
-    snprintf(facts.device_id, sizeof facts.device_id, "%s", dk_key_id(key));
+    snprintf(facts.device_id, sizeof facts.device_id, "%s", device->id);
     result->payload = dk_buf_make(DK_RECORD_MAX_BYTES);
     err = dk_record_build(&facts, &result->payload, fault);
     if (err == DK_OK)
@@ -102,14 +104,9 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
 
 // Key, journal, lock: all that must be in order before anything is measured, so that no measurement is made in vain.
 static enum dk_err open_state(const struct dk_settings *settings, struct dk_key **key, struct dk_journal **journal,
-                              struct dk_fault *fault)
+                              struct dk_device_id *device, struct dk_fault *fault)
 {
-    char path[PATH_MAX];
-
-    if (snprintf(path, sizeof path, "%s/%s", settings->state_dir, DK_KEY_FILE) >= (int)sizeof path)
-        return dk_fail(fault, DK_ERR_IO, settings->state_dir, NULL, "the path is too long");
-
-    enum dk_err err = dk_key_read_private(path, key, fault);
+    enum dk_err err = dk_device_key(settings->state_dir, "", key, fault);
 
     if (err == DK_ERR_NO_INPUT && fault != NULL)
         snprintf(fault->todo, sizeof fault->todo, "make a key first: dokiem keygen --state %.300s",
@@ -127,6 +124,8 @@ static enum dk_err open_state(const struct dk_settings *settings, struct dk_key 
     }
     if (err == DK_OK)
         err = dk_journal_lock(*journal, fault);
+    if (err == DK_OK)
+        err = dk_device_settle(settings->state_dir, *journal, key, device, fault);
     return err;
 }
 
@@ -196,9 +195,10 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     bool interrupted = false;
 
     *out = (struct dk_run_result){0};
+    struct dk_device_id device;
     dk_auto(key) struct dk_key *key = NULL;
     dk_auto(journal) struct dk_journal *journal = NULL;
-    enum dk_err err = open_state(settings, &key, &journal, fault);
+    enum dk_err err = open_state(settings, &key, &journal, &device, fault);
 
     if (err == DK_OK)
         err = dk_journal_head(journal, &head_seq, head_sha256, fault);
@@ -222,7 +222,7 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     dk_judge(rules, &out->measurement, &out->context, &settings->site, &out->validity, &out->verdict);
     err = dk_profile_keep(settings->state_dir, rules->sha256, dk_buf_text(profile), profile->len, fault);
     if (err == DK_OK)
-        err = keep(settings, repeated, journal, key, head_seq, head_sha256, out, fault);
+        err = keep(settings, repeated, journal, key, &device, head_seq, head_sha256, out, fault);
     if (err != DK_OK || out->kind == DK_KIND_MEASUREMENT)
         return err;
     if (out->kind == DK_KIND_SKIPPED)

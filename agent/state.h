@@ -4,5 +4,6 @@
 #pragma once
 
 #define DK_KEY_FILE           "device.pem"    // the device's private key
+#define DK_NEW_KEY_FILE       "device.new.pem" // the next private key, while the key is being changed
 #define DK_COLLECTOR_KEY_FILE "collector.jwk" // the collector's public key, learnt at enrolment
-#define DK_KEYS_FOLDER        "keys"          // public keys of before, each as THUMBPRINT.jwk
+#define DK_KEYS_FOLDER        "keys"          // public keys of before, each as kTHUMBPRINT.jwk

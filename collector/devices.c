@@ -158,8 +158,13 @@ static enum dk_err decide(struct dk_store *store, struct dk_wall now, const stru
     if (err != DK_OK)
         return err == DK_ERR_NO_INPUT ? DK_OK : err;
 
-    enum dk_err known = dk_store_device(store, enrolment->device.id, device, fault);
+    struct dk_store_key key = {0};
+    enum dk_err known = dk_store_key(store, enrolment->device.id, &key, fault);
 
+    if (known == DK_OK && key.until_seq > 0)
+        return DK_OK; // another key has followed it
+    if (known == DK_OK)
+        known = dk_store_device(store, key.device, device, fault);
     if (known != DK_OK && known != DK_ERR_NO_INPUT)
         return known;
     if (known == DK_OK && strcmp(device->state, DK_DEVICE_REVOKED) == 0)
@@ -222,23 +227,127 @@ unsigned dk_devices_enrol(struct dk_store *store, const struct dk_key *collector
     return answer_state(&device, collector, status, answer);
 }
 
-enum dk_err dk_device_set_state(struct dk_store *store, const char *id, const char *state,
-                                struct dk_fault *fault)
+static enum dk_err find(struct dk_store *store, const char *id, struct dk_device *out, struct dk_fault *fault)
+{
+    enum dk_err err = dk_store_device(store, id, out, fault);
+
+    return err == DK_ERR_NO_INPUT ? dk_fail(fault, err, id, "list them with: dokiem-collector devices",
+                                            "is no device of this collector")
+                                  : err;
+}
+
+static enum dk_err put_revoked(struct dk_store *store, struct dk_device *device, struct dk_wall since,
+                               struct dk_fault *fault)
+{
+    snprintf(device->state, sizeof device->state, "%s", DK_DEVICE_REVOKED);
+    device->revoked_since = since;
+    return dk_store_put_device(store, device, fault);
+}
+
+enum dk_err dk_device_approve(struct dk_store *store, const char *id, const char *replaces, struct dk_wall now,
+                              struct dk_fault *fault)
+{
+    struct dk_device device = {0}, old = {0};
+    enum dk_err err = dk_store_begin(store, fault);
+
+    if (err == DK_OK && replaces != NULL && strcmp(id, replaces) == 0)
+        err = dk_fail(fault, DK_ERR_USAGE, "--replaces", NULL, "is the device itself");
+    if (err == DK_OK)
+        err = find(store, id, &device, fault);
+    if (err == DK_OK && replaces != NULL)
+        err = find(store, replaces, &old, fault);
+    if (err == DK_OK && replaces != NULL && strcmp(old.state, DK_DEVICE_REVOKED) != 0)
+        err = put_revoked(store, &old, now, fault);
+    if (err == DK_OK) {
+        snprintf(device.state, sizeof device.state, "%s", DK_DEVICE_APPROVED);
+        device.revoked_since = (struct dk_wall){0};
+        if (replaces != NULL)
+            memcpy(device.replaces, old.id, sizeof device.replaces);
+        err = dk_store_put_device(store, &device, fault);
+    }
+    if (err == DK_OK)
+        err = dk_store_commit(store, fault);
+    dk_store_rollback(store);
+    return err;
+}
+
+enum dk_err dk_device_revoke(struct dk_store *store, const char *id, struct dk_wall since, struct dk_fault *fault)
 {
     struct dk_device device = {0};
     enum dk_err err = dk_store_begin(store, fault);
 
     if (err == DK_OK)
-        err = dk_store_device(store, id, &device, fault);
-    if (err == DK_OK) {
-        snprintf(device.state, sizeof device.state, "%s", state);
-        err = dk_store_put_device(store, &device, fault);
-    }
+        err = find(store, id, &device, fault);
+    if (err == DK_OK)
+        err = put_revoked(store, &device, since, fault);
     if (err == DK_OK)
         err = dk_store_commit(store, fault);
-    if (err == DK_ERR_NO_INPUT)
-        err = dk_fail(fault, err, id, "list them with: dokiem-collector devices",
-                      "is no device of this collector");
     dk_store_rollback(store);
     return err;
+}
+
+struct export
+{
+    struct dk_buf *out;
+    const char *separator;
+};
+
+// A JWK with its closing brace taken off, and what stands in every one of ours.
+static enum dk_err begin_key(struct export *export, const char *jwk, const char *id, const char *role)
+{
+    enum dk_err err = dk_buf_printf(export->out,
+                                    "%s\n%.*s,\"kid\":\"%s\",\"use\":\"sig\",\"alg\":\"ES256\",\"dokiem_role\":\"%s\"",
+                                    export->separator, (int)strlen(jwk) - 1, jwk, id, role);
+
+    export->separator = ",";
+    return err;
+}
+
+// No text needs escaping: JWKs of base64url, thumbprints, dates; the site's code was checked to be clean, and is
+// written by jansson.
+static enum dk_err export_key(void *argument, const struct dk_store_key *key, const struct dk_device *device)
+{
+    struct export *export = argument;
+    char date[DK_RFC3339_SIZE];
+    json_t *site = json_string(device->site_code);
+    char *code = site == NULL ? NULL : json_dumps(site, JSON_ENCODE_ANY | JSON_COMPACT);
+    enum dk_err err = code == NULL ? DK_ERR_MEMORY : begin_key(export, key->jwk, key->id, "device");
+
+    dk_wall_rfc3339(device->enrolled, date);
+    if (err == DK_OK)
+        err = dk_buf_printf(export->out,
+                            ",\"dokiem_device\":\"%s\",\"dokiem_from_seq\":%lld,\"dokiem_state\":\"%s\","
+                            "\"dokiem_enrolled\":\"%s\",\"dokiem_site\":%s",
+                            key->device, (long long)key->from_seq, device->state, date, code);
+    if (err == DK_OK && key->until_seq > 0)
+        err = dk_buf_printf(export->out, ",\"dokiem_until_seq\":%lld", (long long)key->until_seq);
+    if (err == DK_OK && device->replaces[0] != '\0')
+        err = dk_buf_printf(export->out, ",\"dokiem_replaces\":\"%s\"", device->replaces);
+    if (err == DK_OK && device->revoked_since.ns > 0) {
+        dk_wall_rfc3339(device->revoked_since, date);
+        err = dk_buf_printf(export->out, ",\"dokiem_revoked\":\"%s\"", date);
+    }
+    free(code);
+    json_decref(site);
+    return err == DK_OK ? dk_buf_append(export->out, "}", 1) : err;
+}
+
+enum dk_err dk_keys_export(struct dk_store *store, const struct dk_key *collector, struct dk_buf *out,
+                           struct dk_fault *fault)
+{
+    struct export export = {.out = out, .separator = ""};
+    dk_auto_buf struct dk_buf jwk = dk_buf_make(DK_JWK_SIZE);
+    enum dk_err err = dk_buf_printf(out, "{\"keys\":[");
+
+    if (err == DK_OK && collector != NULL)
+        err = dk_key_public_jwk(collector, &jwk);
+    if (err == DK_OK && collector != NULL)
+        err = begin_key(&export, dk_buf_text(&jwk), dk_key_id(collector), "collector");
+    if (err == DK_OK && collector != NULL)
+        err = dk_buf_append(out, "}", 1);
+    if (err == DK_OK)
+        err = dk_store_keys(store, export_key, &export, fault);
+    if (err == DK_OK)
+        err = dk_buf_printf(out, "\n]}\n");
+    return err == DK_OK ? DK_OK : dk_fail(fault, err, "keys", NULL, "%s", dk_err_text(err));
 }

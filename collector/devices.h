@@ -28,7 +28,17 @@ enum dk_err dk_token_make(struct dk_store *store, struct dk_wall now, int64_t li
 unsigned dk_devices_enrol(struct dk_store *store, const struct dk_key *collector, struct dk_wall now,
                           const char *body, size_t len, struct dk_buf *answer, struct dk_fault *fault);
 
-// Approves or revokes the device `id`: `state` is one of DK_DEVICE_…. Errors: NO_INPUT (no such device), as
-// the store.
-enum dk_err dk_device_set_state(struct dk_store *store, const char *id, const char *state,
-                                struct dk_fault *fault);
+// Approves the device `id`. `replaces` names the device whose place it takes, which is then revoked from `now` on,
+// unless it was before; NULL for none.
+// Errors: NO_INPUT (no such device), USAGE (it would replace itself), as the store.
+enum dk_err dk_device_approve(struct dk_store *store, const char *id, const char *replaces, struct dk_wall now,
+                              struct dk_fault *fault);
+
+// Revokes the device `id`: it may deliver no more, and records that it dated `since` or later are not to be believed.
+// Errors: NO_INPUT (no such device), as the store.
+enum dk_err dk_device_revoke(struct dk_store *store, const char *id, struct dk_wall since, struct dk_fault *fault);
+
+// Appends the public keys of all devices, and the collector's own (NULL: without it), as a JWK set with what is known
+// of their validity (docs/evidence.md). Errors: DATA (too long for the buffer), as the store.
+enum dk_err dk_keys_export(struct dk_store *store, const struct dk_key *collector, struct dk_buf *out,
+                           struct dk_fault *fault);

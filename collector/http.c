@@ -145,11 +145,13 @@ static struct MHD_Response *get_records(struct dk_http *http, struct MHD_Connect
                                         struct request *request)
 {
     const char *device = MHD_lookup_connection_value(mhd, MHD_GET_ARGUMENT_KIND, "device");
-    int64_t since, limit;
+    int64_t since, limit, receipts;
 
-    if (!number_argument(mhd, "since", 1, &since) || !number_argument(mhd, "limit", INT64_MAX - 1, &limit))
-        return refuse(request, 400, "since and limit must be numbers from 1");
-    return dk_read_records(http->store, device, since, limit, &connection_of(mhd)->since, &request->status);
+    if (!number_argument(mhd, "since", 1, &since) || !number_argument(mhd, "limit", INT64_MAX - 1, &limit) ||
+        !number_argument(mhd, "receipts", 2, &receipts))
+        return refuse(request, 400, "since, limit and receipts must be numbers from 1");
+    return dk_read_records(http->store, device, since, limit, receipts == 1, &connection_of(mhd)->since,
+                           &request->status);
 }
 
 static struct MHD_Response *get_devices(struct dk_http *http, struct MHD_Connection *mhd,
@@ -163,7 +165,7 @@ static struct MHD_Response *get_metrics(struct dk_http *http, struct MHD_Connect
                                         struct request *request)
 {
     (void)mhd;
-    return dk_read_metrics(&http->counters, &request->status);
+    return dk_read_metrics(http->store, &http->counters, &request->status);
 }
 
 static struct MHD_Response *get_health(struct dk_http *http, struct MHD_Connection *mhd,

@@ -16,12 +16,15 @@
 #include "agent/base/parse.h"
 #include "agent/base/sha256.h"
 #include "agent/record/key.h"
+#include "agent/record/seal.h"
 #include "collector/devices.h"
 #include "collector/http.h"
 #include "collector/store.h"
 
+enum { KEYS_MAX_BYTES = 64 << 20 };
+
 struct arguments {
-    const char *listen, *store, *key, *read_token_file;
+    const char *listen, *store, *key, *read_token_file, *since, *replaces;
     int64_t rate, timeout_ns, expires_ns;
     bool approve, help;
     const char *command; // "" to serve
@@ -37,7 +40,9 @@ static const char usage[] =
     "  token            prints a one-time token that enrols one device\n"
     "  devices          lists the devices\n"
     "  approve ID       lets a device deliver\n"
-    "  revoke ID        lets it deliver no more\n"
+    "  revoke ID        lets it deliver no more; its records are not believed --since DATE (default now)\n"
+    "  keys export      prints the public keys with their validity, for dokiem verify; with --key the collector's too\n"
+    "  evidence ID      prints both sides of each fork of a device's chain\n"
     "  version          prints the version\n"
     "\n"
     "  --listen ADDR:PORT   127.0.0.1:8080, [::1]:8080; port 0 takes a free one and says which\n"
@@ -48,7 +53,9 @@ static const char usage[] =
     "  --rate N             requests a second that one address may make (default 20, 0: no limit)\n"
     "  --timeout TIME       within which a request must be complete (default 60s)\n"
     "  --expires TIME       of a token: a number and s, m, h or d (default 24h)\n"
-    "  --approve            of a token: the device it enrols may deliver at once\n";
+    "  --approve            of a token: the device it enrols may deliver at once\n"
+    "  --since DATE         of revoke: 2026-11-20T04:05:06.789Z\n"
+    "  --replaces ID        of approve: the device whose place it takes, which is then revoked\n";
 
 static int fail(const struct dk_fault *fault)
 {
@@ -113,6 +120,12 @@ static enum dk_err read_option(int option, const char *where, struct arguments *
     case 'a':
         out->approve = true;
         return DK_OK;
+    case 'i':
+        out->since = optarg;
+        return DK_OK;
+    case 'p':
+        out->replaces = optarg;
+        return DK_OK;
     case 'h':
         out->help = true;
         return DK_OK;
@@ -153,6 +166,8 @@ static enum dk_err read_arguments(int argc, char **argv, struct arguments *out, 
         {"timeout", required_argument, NULL, 't'},
         {"expires", required_argument, NULL, 'e'},
         {"approve", no_argument, NULL, 'a'},
+        {"since", required_argument, NULL, 'i'},
+        {"replaces", required_argument, NULL, 'p'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
@@ -240,9 +255,12 @@ static enum dk_err print_device(void *argument, const struct dk_device_summary *
 
     (void)argument;
     dk_wall_rfc3339(device->enrolled, enrolled);
-    printf("%-43s  %-8s  %-24s  %8" PRId64 "  %8" PRId64 "  %6" PRId64 "  %6" PRId64 "  %s%s%s\n", device->id,
-           device->state, enrolled, summary->last_seq, summary->records, summary->gaps, summary->forks,
-           device->site_code, device->site_name[0] != '\0' ? "  " : "", device->site_name);
+    // One chain cannot have two ends: an old copy of the journal is in use, or somebody else has the key.
+    printf("%-43s  %-8s  %-24s  %8" PRId64 "  %8" PRId64 "  %6" PRId64 "  %6" PRId64 "  %s%s%s%s%s\n", device->id,
+           summary->forks > 0 && strcmp(device->state, DK_DEVICE_APPROVED) == 0 ? "cloned?" : device->state, enrolled,
+           summary->last_seq, summary->records, summary->gaps, summary->forks, device->site_code,
+           device->site_name[0] != '\0' ? "  " : "", device->site_name,
+           device->replaces[0] != '\0' ? "  replaces " : "", device->replaces);
     return DK_OK;
 }
 
@@ -258,14 +276,71 @@ static enum dk_err list_devices(const struct arguments *arguments, struct dk_fau
     return dk_store_devices(store, print_device, NULL, fault);
 }
 
-static enum dk_err set_state(const struct arguments *arguments, const char *state, struct dk_fault *fault)
+static enum dk_err approve_device(const struct arguments *arguments, struct dk_fault *fault)
 {
     dk_auto(store) struct dk_store *store = NULL;
     enum dk_err err = need("ID", arguments->operand, fault);
 
     if (err == DK_OK)
         err = open_store(arguments, &store, fault);
-    return err == DK_OK ? dk_device_set_state(store, arguments->operand, state, fault) : err;
+    return err == DK_OK ? dk_device_approve(store, arguments->operand, arguments->replaces, dk_wall_now(), fault) : err;
+}
+
+static enum dk_err revoke_device(const struct arguments *arguments, struct dk_fault *fault)
+{
+    dk_auto(store) struct dk_store *store = NULL;
+    struct dk_wall since = dk_wall_now();
+    enum dk_err err = need("ID", arguments->operand, fault);
+
+    if (err == DK_OK && arguments->since != NULL && !dk_wall_parse(arguments->since, &since))
+        err = dk_fail(fault, DK_ERR_USAGE, "--since", NULL,
+                      "'%s' is not allowed; allowed: a UTC time like 2026-11-20T04:05:06.789Z", arguments->since);
+    if (err == DK_OK)
+        err = open_store(arguments, &store, fault);
+    return err == DK_OK ? dk_device_revoke(store, arguments->operand, since, fault) : err;
+}
+
+static enum dk_err export_keys(const struct arguments *arguments, struct dk_fault *fault)
+{
+    dk_auto(store) struct dk_store *store = NULL;
+    dk_auto(key) struct dk_key *key = NULL;
+    dk_auto_buf struct dk_buf out = dk_buf_make(KEYS_MAX_BYTES);
+    enum dk_err err = arguments->operand != NULL && strcmp(arguments->operand, "export") == 0
+                          ? DK_OK
+                          : dk_fail(fault, DK_ERR_USAGE, "keys", NULL, "say: keys export");
+
+    if (err == DK_OK && arguments->key != NULL)
+        err = dk_key_read_private(arguments->key, &key, fault);
+    if (err == DK_OK)
+        err = open_store(arguments, &store, fault);
+    if (err == DK_OK)
+        err = dk_keys_export(store, key, &out, fault);
+    if (err == DK_OK)
+        printf("%s", dk_buf_text(&out));
+    return err;
+}
+
+// The record that is kept, then the one that contradicts it.
+static enum dk_err print_fork(void *argument, const struct dk_fork *fork)
+{
+    dk_auto_buf struct dk_buf kept = dk_buf_make(DK_JWS_MAX_BYTES);
+    int64_t found = 0;
+    enum dk_err err = dk_store_next_record(argument, fork->device, fork->kept_seq, &found, &kept, NULL);
+
+    if (err == DK_OK && found == fork->kept_seq)
+        printf("%s\n", dk_buf_text(&kept));
+    printf("%.*s\n", (int)fork->jws_len, fork->jws);
+    return err == DK_ERR_NO_INPUT ? DK_OK : err;
+}
+
+static enum dk_err print_evidence(const struct arguments *arguments, struct dk_fault *fault)
+{
+    dk_auto(store) struct dk_store *store = NULL;
+    enum dk_err err = need("ID", arguments->operand, fault);
+
+    if (err == DK_OK)
+        err = open_store(arguments, &store, fault);
+    return err == DK_OK ? dk_store_forks(store, arguments->operand, print_fork, store, fault) : err;
 }
 
 static enum dk_err read_token_file(const char *path, struct dk_buf *out, struct dk_fault *fault)
@@ -328,30 +403,41 @@ static enum dk_err serve(const struct arguments *arguments, struct dk_fault *fau
     return err;
 }
 
+static enum dk_err print_version(const struct arguments *arguments, struct dk_fault *fault)
+{
+    (void)arguments;
+    (void)fault;
+    printf("dokiem-collector %s\n", DK_VERSION);
+    return DK_OK;
+}
+
 static enum dk_err run(const struct arguments *arguments, struct dk_fault *fault)
 {
-    const char *command = arguments->command;
+    static const struct {
+        const char *name;
+        bool has_operand;
+        enum dk_err (*run)(const struct arguments *arguments, struct dk_fault *fault);
+    } commands[] = {
+        {"", false, serve},
+        {"keygen", false, make_key},
+        {"token", false, make_token},
+        {"devices", false, list_devices},
+        {"approve", true, approve_device},
+        {"revoke", true, revoke_device},
+        {"keys", true, export_keys},
+        {"evidence", true, print_evidence},
+        {"version", false, print_version},
+    };
 
-    if (arguments->operand != NULL && strcmp(command, "approve") != 0 && strcmp(command, "revoke") != 0)
-        return dk_fail(fault, DK_ERR_USAGE, arguments->operand, "see: dokiem-collector --help",
-                       "is one word too many");
-    if (command[0] == '\0')
-        return serve(arguments, fault);
-    if (strcmp(command, "keygen") == 0)
-        return make_key(arguments, fault);
-    if (strcmp(command, "token") == 0)
-        return make_token(arguments, fault);
-    if (strcmp(command, "devices") == 0)
-        return list_devices(arguments, fault);
-    if (strcmp(command, "approve") == 0)
-        return set_state(arguments, DK_DEVICE_APPROVED, fault);
-    if (strcmp(command, "revoke") == 0)
-        return set_state(arguments, DK_DEVICE_REVOKED, fault);
-    if (strcmp(command, "version") == 0) {
-        printf("dokiem-collector %s\n", DK_VERSION);
-        return DK_OK;
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(arguments->command, commands[i].name) != 0)
+            continue;
+        if (arguments->operand != NULL && !commands[i].has_operand)
+            return dk_fail(fault, DK_ERR_USAGE, arguments->operand, "see: dokiem-collector --help",
+                           "is one word too many");
+        return commands[i].run(arguments, fault);
     }
-    return dk_fail(fault, DK_ERR_USAGE, command, "see: dokiem-collector --help", "is not a command");
+    return dk_fail(fault, DK_ERR_USAGE, arguments->command, "see: dokiem-collector --help", "is not a command");
 }
 
 int main(int argc, char **argv)

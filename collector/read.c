@@ -16,6 +16,7 @@ struct stream {
     struct dk_store *store;
     struct dk_mono *progress;
     char device[DK_SHA256_TEXT_SIZE];
+    bool receipts; // after each record, a line of its own
     bool all; // when this device has no more, the next one follows
     int64_t since, next, left;
     struct dk_buf line;
@@ -68,6 +69,10 @@ static enum dk_err next_line(struct stream *stream)
     }
     if (err == DK_OK)
         err = dk_buf_append(&stream->line, "\n", 1);
+    if (err == DK_OK && stream->receipts)
+        err = dk_store_receipt(stream->store, stream->device, found, &stream->line, NULL);
+    if (err == DK_OK && stream->receipts)
+        err = dk_buf_append(&stream->line, "\n", 1);
     stream->next = found + 1;
     stream->left--;
     return err;
@@ -113,7 +118,7 @@ static void free_stream(void *argument)
 }
 
 struct MHD_Response *dk_read_records(struct dk_store *store, const char *device, int64_t since, int64_t limit,
-                                     struct dk_mono *progress, unsigned *status)
+                                     bool receipts, struct dk_mono *progress, unsigned *status)
 {
     struct dk_device found = {0};
     enum dk_err err = device != NULL ? dk_store_device(store, device, &found, NULL) : DK_OK;
@@ -130,6 +135,7 @@ struct MHD_Response *dk_read_records(struct dk_store *store, const char *device,
     *stream = (struct stream){.store = store,
                               .progress = progress,
                               .all = device == NULL,
+                              .receipts = receipts,
                               .since = since,
                               .next = since,
                               .left = limit,
@@ -155,12 +161,21 @@ static enum dk_err append_device(void *argument, const struct dk_device_summary 
     dk_wall_rfc3339(device->enrolled, enrolled);
 
     json_t *json =
-        json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "id", device->id, "state",
+        json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:o}", "id", device->id, "state",
                   device->state, "site", "code", device->site_code, "name", device->site_name, "enrolled",
                   enrolled, "last_seq", (json_int_t)summary->last_seq, "records",
                   (json_int_t)summary->records, "gaps", (json_int_t)summary->gaps, "dropped",
-                  (json_int_t)summary->dropped, "forks",
-                  (json_int_t)summary->forks, "jwk", json_loads(device->jwk, 0, NULL));
+                  (json_int_t)summary->dropped, "forks", (json_int_t)summary->forks, "cloned",
+                  summary->forks > 0 && strcmp(device->state, DK_DEVICE_APPROVED) == 0, "jwk",
+                  json_loads(device->jwk, 0, NULL));
+
+    if (json != NULL && device->replaces[0] != '\0')
+        json_object_set_new(json, "replaces", json_string(device->replaces));
+    if (json != NULL && device->revoked_since.ns > 0) {
+        dk_wall_rfc3339(device->revoked_since, enrolled);
+        json_object_set_new(json, "revoked", json_string(enrolled));
+    }
+
     char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
     enum dk_err err =
         text == NULL ? DK_ERR_MEMORY : dk_buf_printf(out, "%s\n%s", out->len == 1 ? "" : ",", text);
@@ -185,9 +200,15 @@ struct MHD_Response *dk_read_devices(struct dk_store *store, unsigned *status)
     return dk_read_text("application/json", dk_buf_text(&out), out.len);
 }
 
-struct MHD_Response *dk_read_metrics(const struct dk_counters *counters, unsigned *status)
+struct MHD_Response *dk_read_metrics(struct dk_store *store, const struct dk_counters *counters,
+                                     unsigned *status)
 {
     const struct dk_intake_counts *records = &counters->records;
+    int64_t cloned = 0;
+
+    if (dk_store_count_cloned(store, &cloned, NULL) != DK_OK)
+        return refuse(503, "the store cannot be read now", status);
+
     const struct {
         const char *name;
         int64_t value;
@@ -208,6 +229,7 @@ struct MHD_Response *dk_read_metrics(const struct dk_counters *counters, unsigne
         {"# TYPE dokiem_collector_requests_total counter\ndokiem_collector_requests_total",
          counters->requests},
         {"# TYPE dokiem_collector_limited_total counter\ndokiem_collector_limited_total", counters->limited},
+        {"# TYPE dokiem_collector_cloned_devices gauge\ndokiem_collector_cloned_devices", cloned},
         {"# TYPE dokiem_collector_held_bytes gauge\ndokiem_collector_held_bytes", counters->bytes_held},
     };
     dk_auto_buf struct dk_buf out = dk_buf_make(16384);

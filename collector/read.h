@@ -12,13 +12,13 @@
 #include "collector/store.h"
 
 // One line per record of `device`, or of every device by id where `device` is NULL, from number `since` on, at most
-// `limit`: the JWS as they came
-// (application/jose). The response reads the store while it is sent and notes each step in *progress; both
-// outlive it.
+// `limit`: the JWS as they came, with `receipts` each followed by its receipt (application/jose). The response reads
+// the store while it is sent and notes each step in *progress; both outlive it.
 struct MHD_Response *dk_read_records(struct dk_store *store, const char *device, int64_t since, int64_t limit,
-                                     struct dk_mono *progress, unsigned *status);
+                                     bool receipts, struct dk_mono *progress, unsigned *status);
 
-// JSON array: id, state, site, enrolled, last_seq, records, gaps, dropped, forks, jwk of every device.
+// JSON array: id, state, site, enrolled, last_seq, records, gaps, dropped, forks, cloned, jwk of every device, and
+// replaces and revoked where it is so.
 struct MHD_Response *dk_read_devices(struct dk_store *store, unsigned *status);
 
 // Counters since the start.
@@ -30,7 +30,8 @@ struct dk_counters {
 };
 
 // Prometheus text.
-struct MHD_Response *dk_read_metrics(const struct dk_counters *counters, unsigned *status);
+struct MHD_Response *dk_read_metrics(struct dk_store *store, const struct dk_counters *counters,
+                                     unsigned *status);
 
 // A response of `len` bytes of `text`, copied.
 struct MHD_Response *dk_read_text(const char *type, const char *text, size_t len);

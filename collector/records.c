@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/base/sha256.h"
+#include "agent/record/rotation.h"
 #include "agent/record/seal.h"
 
 enum { REASON_SIZE = DK_FAULT_WHERE_SIZE + 2 + DK_FAULT_WHAT_SIZE };
@@ -24,6 +25,8 @@ struct entry {
     const char *jws;
     size_t len;
     char sha256[DK_SHA256_TEXT_SIZE];
+    struct dk_store_key key; // that signed
+    struct dk_buf payload;   // once the signature held
     struct dk_record_head head;
     unsigned status;
     char reason[REASON_SIZE];
@@ -134,6 +137,46 @@ static const char *kept_hash(const struct dk_record_head *head, const struct dk_
     return kept_seq < head->seq ? around->before : around->after_prev;
 }
 
+static enum dk_err remember_fork(struct intake *intake, struct entry *entry, int64_t kept_seq, const char *kept)
+{
+    const struct dk_fork fork = {.device = entry->head.device_id,
+                                 .seq = entry->head.seq,
+                                 .other = entry->sha256,
+                                 .kept_seq = kept_seq,
+                                 .kept = kept,
+                                 .jws = entry->jws,
+                                 .jws_len = entry->len};
+
+    return dk_store_add_fork(intake->store, &fork, intake->now, &entry->fault);
+}
+
+// Takes the new key of a rotation. Refused (400) when its word does not hold or it is somebody's already.
+static enum dk_err take_new_key(struct intake *intake, struct entry *entry)
+{
+    const struct dk_record_head *head = &entry->head;
+    const struct dk_rotation_place place = {head->device_id, entry->key.id, head->seq, head->prev};
+    struct dk_store_key known, added = {.from_seq = head->seq + 1};
+    dk_auto_buf struct dk_buf jwk = dk_buf_make(DK_JWK_SIZE - 1);
+    dk_auto(key) struct dk_key *key = NULL;
+    enum dk_err err =
+        dk_rotation_read(dk_buf_text(&entry->payload), entry->payload.len, &place, &key, &entry->fault);
+
+    if (err != DK_OK)
+        return err == DK_ERR_DATA ? refuse_for_fault(entry, 400) : err;
+    err = dk_store_key(intake->store, dk_key_id(key), &known, &entry->fault);
+    if (err == DK_OK)
+        return refuse(entry, 400, "the new key is known already as a device's key");
+    if (err == DK_ERR_NO_INPUT)
+        err = dk_key_public_jwk(key, &jwk);
+    if (err != DK_OK)
+        return err;
+    snprintf(added.id, sizeof added.id, "%s", dk_key_id(key));
+    snprintf(added.device, sizeof added.device, "%s", head->device_id);
+    snprintf(added.jwk, sizeof added.jwk, "%s", dk_buf_text(&jwk));
+    err = dk_store_add_key(intake->store, &added, &entry->fault);
+    return err == DK_OK ? dk_store_end_key(intake->store, entry->key.id, head->seq, &entry->fault) : err;
+}
+
 static enum dk_err place(struct intake *intake, struct entry *entry)
 {
     const struct dk_record_head *head = &entry->head;
@@ -154,17 +197,20 @@ static enum dk_err place(struct intake *intake, struct entry *entry)
             : kept_seq < head->seq
                 ? "the chain forks: prev is not the hash of the record before, which is kept here"
                 : "the chain forks: the record after, which is kept here, names another one as prev");
-        return dk_store_add_fork(intake->store, head->device_id, head->seq, entry->sha256, kept_seq,
-                                 kept_hash(head, &around, kept_seq), intake->now, &entry->fault);
+        return remember_fork(intake, entry, kept_seq, kept_hash(head, &around, kept_seq));
     case DK_PLACE_NEW:
     default:
+        if (head->kind == DK_KIND_ROTATION) {
+            err = take_new_key(intake, entry);
+            if (err != DK_OK || entry->status != 0)
+                return err;
+        }
         return keep(intake, entry, around.last_seq);
     }
 }
 
 // Nothing of the payload is looked at before the signature holds.
-static enum dk_err check_signature(struct intake *intake, struct entry *entry, struct dk_device *device,
-                                   struct dk_buf *payload)
+static enum dk_err check_signature(struct intake *intake, struct entry *entry, struct dk_device *device)
 {
     char kid[DK_SHA256_TEXT_SIZE];
     dk_auto(key) struct dk_key *key = NULL;
@@ -172,14 +218,16 @@ static enum dk_err check_signature(struct intake *intake, struct entry *entry, s
 
     if (err != DK_OK)
         return err == DK_ERR_DATA ? refuse_for_fault(entry, 400) : err;
-    err = dk_store_device(intake->store, kid, device, &entry->fault);
+    err = dk_store_key(intake->store, kid, &entry->key, &entry->fault);
     if (err == DK_ERR_NO_INPUT)
         return refuse(entry, 401, "the device is not enrolled here");
     if (err == DK_OK)
-        err = dk_key_read_public(device->id, device->jwk, strlen(device->jwk), &key, &entry->fault);
+        err = dk_store_device(intake->store, entry->key.device, device, &entry->fault);
+    if (err == DK_OK)
+        err = dk_key_read_public(kid, entry->key.jwk, strlen(entry->key.jwk), &key, &entry->fault);
     if (err != DK_OK)
-        return err == DK_ERR_DATA ? DK_ERR_IO : err; // the store is damaged: no fault of the device
-    err = dk_open(key, DK_TYP_RECORD, entry->jws, entry->len, payload, &entry->fault);
+        return err == DK_ERR_DATA || err == DK_ERR_NO_INPUT ? DK_ERR_IO : err; // the store is damaged
+    err = dk_open(key, DK_TYP_RECORD, entry->jws, entry->len, &entry->payload, &entry->fault);
     if (err == DK_ERR_DATA)
         return refuse_for_fault(entry, 401);
     return err;
@@ -189,12 +237,11 @@ static enum dk_err check_signature(struct intake *intake, struct entry *entry, s
 static enum dk_err take(struct intake *intake, struct entry *entry)
 {
     struct dk_device device = {0};
-    dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
 
     if (entry->len > DK_JWS_MAX_BYTES)
         return refuse(entry, 400, "the record is too long");
 
-    enum dk_err err = check_signature(intake, entry, &device, &payload);
+    enum dk_err err = check_signature(intake, entry, &device);
 
     if (err != DK_OK || entry->status != 0)
         return err;
@@ -202,13 +249,21 @@ static enum dk_err take(struct intake *intake, struct entry *entry)
         return refuse(entry, 403, "the device is enrolled, but not approved yet");
     if (strcmp(device.state, DK_DEVICE_APPROVED) != 0)
         return refuse(entry, 403, "the device is revoked");
-    err = dk_record_read_head(dk_buf_text(&payload), payload.len, &entry->head, &entry->fault);
+    err = dk_record_read_head(dk_buf_text(&entry->payload), entry->payload.len, &entry->head, &entry->fault);
     if (err != DK_OK)
         return err == DK_ERR_DATA ? refuse_for_fault(entry, 400) : err;
     if (strcmp(entry->head.device_id, device.id) != 0)
-        return refuse(entry, 400, "device.id is not the key that signed the record");
+        return refuse(entry, 400, "device.id is not the device whose key signed the record");
     err = dk_sha256_text(entry->jws, entry->len, entry->sha256);
-    return err == DK_OK ? place(intake, entry) : err;
+    if (err != DK_OK)
+        return err;
+    if (entry->head.seq < entry->key.from_seq)
+        return refuse(entry, 400, "the key that signed is the device's only from a later record on");
+    if (entry->key.until_seq > 0 && entry->head.seq > entry->key.until_seq) {
+        (void)refuse(entry, 409, "the chain forks: the key that signed was replaced in an earlier record");
+        return remember_fork(intake, entry, entry->key.until_seq, "");
+    }
+    return place(intake, entry);
 }
 
 static void count(struct dk_intake_counts *counts, unsigned status)
@@ -258,12 +313,14 @@ static enum dk_err take_lines(struct intake *intake, const char *body, size_t le
         struct entry entry = {
             .jws = at,
             .len = (size_t)((line_end != NULL ? line_end : end) - at),
+            .payload = dk_buf_make(DK_JWS_MAX_BYTES),
             .receipt = dk_buf_make(DK_JWS_MAX_BYTES),
         };
         enum dk_err err = take(intake, &entry);
 
         if (err == DK_OK)
             err = answer_entry(&entry, answer);
+        dk_buf_free(&entry.payload);
         dk_buf_free(&entry.receipt);
         if (err != DK_OK)
             return dk_fail(fault, err, entry.fault.where, entry.fault.todo, "%s", entry.fault.what);

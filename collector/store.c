@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #define MAGIC              "1145785165" // application_id, "DKcM"
-#define VERSION            2
+#define VERSION            3
 #define MILLISECONDS(wall) ((wall).ns / DK_NS_PER_MS)
 
 static const char schema[] =
@@ -31,8 +31,7 @@ static const char schema[] =
     " device TEXT NOT NULL, seq INTEGER NOT NULL, other TEXT NOT NULL, kept_seq INTEGER NOT NULL,"
     " kept TEXT NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, times INTEGER NOT NULL,"
     " PRIMARY KEY(device, seq, other, kept_seq)) STRICT;"
-    "CREATE TABLE checks(one INTEGER PRIMARY KEY CHECK(one = 1), at_ms INTEGER NOT NULL) STRICT;"
-    "PRAGMA user_version=1;";
+    "CREATE TABLE checks(one INTEGER PRIMARY KEY CHECK(one = 1), at_ms INTEGER NOT NULL) STRICT;";
 
 // What version 2 added: records that devices say they dropped.
 static const char dropped_schema[] =
@@ -41,17 +40,39 @@ static const char dropped_schema[] =
     " last_seq INTEGER NOT NULL, PRIMARY KEY(device, seq)) STRICT;"
     "PRAGMA user_version=2;";
 
+// What version 3 added: several keys of a device, revocation, successors, forks as a whole.
+static const char version_3[] =
+    "ALTER TABLE devices ADD COLUMN revoked_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE devices ADD COLUMN replaces TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE forks ADD COLUMN jws TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE keys("
+    " id TEXT PRIMARY KEY, device TEXT NOT NULL REFERENCES devices(id), jwk TEXT NOT NULL,"
+    " from_seq INTEGER NOT NULL, until_seq INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX keys_device ON keys(device);"
+    "INSERT INTO keys SELECT id, id, jwk, 1, 0 FROM devices;"
+    "PRAGMA user_version=3;";
+
 #define STATEMENTS(X)                                                                                        \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                              \
     X(COMMIT, "COMMIT")                                                                                      \
     X(ROLLBACK, "ROLLBACK")                                                                                  \
     X(CHECK, "INSERT INTO checks VALUES(1, ?1) ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms")            \
-    X(DEVICE, "SELECT id, state, jwk, site_code, site_name, enrolled_ms FROM devices WHERE id = ?1")         \
+    X(DEVICE, "SELECT id, state, jwk, site_code, site_name, enrolled_ms, revoked_ms, replaces"               \
+              " FROM devices WHERE id = ?1")                                                                 \
     X(NEXT_DEVICE, "SELECT id FROM devices WHERE id > ?1 ORDER BY id LIMIT 1")                               \
-    X(PUT_DEVICE, "INSERT INTO devices VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"             \
-                  " state = excluded.state, site_code = excluded.site_code, site_name = excluded.site_name") \
-    X(DEVICES, "SELECT d.id, d.state, d.jwk, d.site_code, d.site_name, d.enrolled_ms, count(r.seq),"         \
-               " coalesce(max(r.seq), 0), (SELECT count(*) FROM forks f WHERE f.device = d.id),"             \
+    X(PUT_DEVICE, "INSERT INTO devices VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET"     \
+                  " state = excluded.state, site_code = excluded.site_code, site_name = excluded.site_name," \
+                  " revoked_ms = excluded.revoked_ms, replaces = excluded.replaces")                         \
+    X(FIRST_KEY, "INSERT INTO keys VALUES(?1, ?1, ?2, 1, 0) ON CONFLICT DO NOTHING")                         \
+    X(KEY, "SELECT id, device, jwk, from_seq, until_seq FROM keys WHERE id = ?1")                            \
+    X(ADD_KEY, "INSERT INTO keys VALUES(?1, ?2, ?3, ?4, 0)")                                                 \
+    X(END_KEY, "UPDATE keys SET until_seq = ?2 WHERE id = ?1")                                               \
+    X(KEYS, "SELECT d.id, d.state, d.jwk, d.site_code, d.site_name, d.enrolled_ms, d.revoked_ms, d.replaces,"\
+            " k.id, k.device, k.jwk, k.from_seq, k.until_seq"                                                \
+            " FROM keys k JOIN devices d ON d.id = k.device ORDER BY d.enrolled_ms, d.id, k.from_seq")       \
+    X(DEVICES, "SELECT d.id, d.state, d.jwk, d.site_code, d.site_name, d.enrolled_ms, d.revoked_ms,"         \
+               " d.replaces, count(r.seq), coalesce(max(r.seq), 0),"                                         \
+               " (SELECT count(*) FROM forks f WHERE f.device = d.id),"                                      \
                " (SELECT coalesce(sum(g.last_seq - g.first_seq + 1 - (SELECT count(*) FROM records k"        \
                " WHERE k.device = d.id AND k.seq BETWEEN g.first_seq AND g.last_seq)), 0)"                   \
                " FROM dropped g WHERE g.device = d.id)"                                                      \
@@ -67,7 +88,12 @@ static const char dropped_schema[] =
     X(ADD_DROPPED, "INSERT INTO dropped VALUES(?1, ?2, ?3, ?4)")                                             \
     X(RECEIPT, "SELECT receipt FROM records WHERE device = ?1 AND seq = ?2")                                 \
     X(NEXT, "SELECT seq, jws FROM records WHERE device = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1")             \
-    X(ADD_FORK, "INSERT INTO forks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6, 1"                                     \
+    X(FORKS, "SELECT device, seq, other, kept_seq, kept, jws FROM forks WHERE device = ?1 AND jws <> ''"     \
+             " ORDER BY seq, other")                                                                         \
+    X(CLONED, "SELECT count(*) FROM devices d WHERE d.state = 'approved'"                                    \
+              " AND EXISTS(SELECT 1 FROM forks f WHERE f.device = d.id)")                                    \
+    X(ADD_FORK, "INSERT INTO forks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6, 1, CASE WHEN"                          \
+                " (SELECT count(*) FROM forks WHERE device = ?1 AND jws <> '') < 16 THEN ?7 ELSE '' END"     \
                 " WHERE (SELECT count(*) FROM forks WHERE device = ?1) < 1000"                               \
                 " ON CONFLICT DO UPDATE SET last_ms = excluded.last_ms, times = times + 1")
 
@@ -173,6 +199,16 @@ static enum dk_err query(struct dk_store *store, struct dk_fault *fault, sqlite3
     return code == SQLITE_DONE ? DK_ERR_NO_INPUT : fail_store(store, fault);
 }
 
+// The row after it. Errors: NO_INPUT when there is none.
+static enum dk_err next_row(struct dk_store *store, sqlite3_stmt *row, struct dk_fault *fault)
+{
+    int code = sqlite3_step(row);
+
+    if (code == SQLITE_ROW)
+        return DK_OK;
+    return code == SQLITE_DONE ? DK_ERR_NO_INPUT : fail_store(store, fault);
+}
+
 static void copy_text(sqlite3_stmt *row, int column, char *out, size_t size)
 {
     const unsigned char *text = sqlite3_column_text(row, column);
@@ -211,10 +247,14 @@ static enum dk_err make_schema(struct dk_store *store, const char *path, struct 
         return fail_store(store, fault);
     if (tables > 0 && magic != strtoll(MAGIC, NULL, 10))
         return dk_fail(fault, DK_ERR_DATA, path, "name another file", "is a database, but not a collector's");
+    if (tables == 0)
+        version = 1;
     if (version > VERSION)
         return dk_fail(fault, DK_ERR_DATA, path, "use the newer dokiem-collector",
                        "was made by a newer version (%lld, this one reads %d)", (long long)version, VERSION);
-    if (version < VERSION && sqlite3_exec(store->db, dropped_schema, NULL, NULL, NULL) != SQLITE_OK)
+    if (version < 2 && sqlite3_exec(store->db, dropped_schema, NULL, NULL, NULL) != SQLITE_OK)
+        return fail_store(store, fault);
+    if (version < 3 && sqlite3_exec(store->db, version_3, NULL, NULL, NULL) != SQLITE_OK)
         return fail_store(store, fault);
     return sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK ? DK_OK
                                                                             : fail_store(store, fault);
@@ -311,6 +351,18 @@ static void copy_device(sqlite3_stmt *row, struct dk_device *out)
     copy_text(row, 3, out->site_code, sizeof out->site_code);
     copy_text(row, 4, out->site_name, sizeof out->site_name);
     out->enrolled = column_wall(row, 5);
+    out->revoked_since = column_wall(row, 6);
+    copy_text(row, 7, out->replaces, sizeof out->replaces);
+}
+
+// Of a row, from column `at` on.
+static void copy_key(sqlite3_stmt *row, int at, struct dk_store_key *out)
+{
+    copy_text(row, at, out->id, sizeof out->id);
+    copy_text(row, at + 1, out->device, sizeof out->device);
+    copy_text(row, at + 2, out->jwk, sizeof out->jwk);
+    out->from_seq = sqlite3_column_int64(row, at + 3);
+    out->until_seq = sqlite3_column_int64(row, at + 4);
 }
 
 enum dk_err dk_store_device(struct dk_store *store, const char *id, struct dk_device *out,
@@ -327,8 +379,50 @@ enum dk_err dk_store_device(struct dk_store *store, const char *id, struct dk_de
 enum dk_err dk_store_put_device(struct dk_store *store, const struct dk_device *device,
                                 struct dk_fault *fault)
 {
-    return execute(store, fault, STATEMENT_PUT_DEVICE, "ttttti", device->id, device->state, device->jwk,
-                   device->site_code, device->site_name, MILLISECONDS(device->enrolled));
+    enum dk_err err = execute(store, fault, STATEMENT_PUT_DEVICE, "tttttiit", device->id, device->state, device->jwk,
+                              device->site_code, device->site_name, MILLISECONDS(device->enrolled),
+                              MILLISECONDS(device->revoked_since), device->replaces);
+
+    return err == DK_OK ? execute(store, fault, STATEMENT_FIRST_KEY, "tt", device->id, device->jwk) : err;
+}
+
+enum dk_err dk_store_key(struct dk_store *store, const char *id, struct dk_store_key *out, struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err = query(store, fault, &row, STATEMENT_KEY, "t", id);
+
+    if (err == DK_OK)
+        copy_key(row, 0, out);
+    return err;
+}
+
+enum dk_err dk_store_add_key(struct dk_store *store, const struct dk_store_key *key, struct dk_fault *fault)
+{
+    return execute(store, fault, STATEMENT_ADD_KEY, "ttti", key->id, key->device, key->jwk, key->from_seq);
+}
+
+enum dk_err dk_store_end_key(struct dk_store *store, const char *id, int64_t until_seq, struct dk_fault *fault)
+{
+    return execute(store, fault, STATEMENT_END_KEY, "ti", id, until_seq);
+}
+
+enum dk_err dk_store_keys(struct dk_store *store, dk_store_key_callback *callback, void *argument,
+                          struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err = query(store, fault, &row, STATEMENT_KEYS, "");
+
+    while (err == DK_OK) {
+        struct dk_store_key key = {0};
+        struct dk_device device = {0};
+
+        copy_device(row, &device);
+        copy_key(row, 8, &key);
+        err = callback(argument, &key, &device);
+        if (err == DK_OK)
+            err = next_row(store, row, fault);
+    }
+    return err == DK_ERR_NO_INPUT ? DK_OK : err;
 }
 
 enum dk_err dk_store_devices(struct dk_store *store, dk_store_summary_callback *callback, void *argument,
@@ -339,10 +433,10 @@ enum dk_err dk_store_devices(struct dk_store *store, dk_store_summary_callback *
 
     while (err == DK_OK) {
         struct dk_device_summary summary = {
-            .records = sqlite3_column_int64(row, 6),
-            .last_seq = sqlite3_column_int64(row, 7),
-            .forks = sqlite3_column_int64(row, 8),
-            .dropped = sqlite3_column_int64(row, 9),
+            .records = sqlite3_column_int64(row, 8),
+            .last_seq = sqlite3_column_int64(row, 9),
+            .forks = sqlite3_column_int64(row, 10),
+            .dropped = sqlite3_column_int64(row, 11),
         };
 
         copy_device(row, &summary.device);
@@ -481,9 +575,43 @@ enum dk_err dk_store_next_device(struct dk_store *store, const char *after, char
     return err;
 }
 
-enum dk_err dk_store_add_fork(struct dk_store *store, const char *device, int64_t seq, const char *other,
-                              int64_t kept_seq, const char *kept, struct dk_wall now, struct dk_fault *fault)
+enum dk_err dk_store_add_fork(struct dk_store *store, const struct dk_fork *fork, struct dk_wall now,
+                              struct dk_fault *fault)
 {
-    return execute(store, fault, STATEMENT_ADD_FORK, "tititi", device, seq, other, kept_seq, kept,
-                   MILLISECONDS(now));
+    return execute(store, fault, STATEMENT_ADD_FORK, "tititib", fork->device, fork->seq, fork->other, fork->kept_seq,
+                   fork->kept, MILLISECONDS(now), fork->jws, fork->jws_len);
+}
+
+enum dk_err dk_store_forks(struct dk_store *store, const char *device, dk_store_fork_callback *callback,
+                           void *argument, struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err = query(store, fault, &row, STATEMENT_FORKS, "t", device);
+
+    while (err == DK_OK) {
+        char other[DK_SHA256_TEXT_SIZE], kept[DK_SHA256_TEXT_SIZE];
+
+        copy_text(row, 2, other, sizeof other);
+        copy_text(row, 4, kept, sizeof kept);
+        err = callback(argument, &(struct dk_fork){.device = device,
+                                                   .seq = sqlite3_column_int64(row, 1),
+                                                   .other = other,
+                                                   .kept_seq = sqlite3_column_int64(row, 3),
+                                                   .kept = kept,
+                                                   .jws = (const char *)sqlite3_column_text(row, 5),
+                                                   .jws_len = (size_t)sqlite3_column_bytes(row, 5)});
+        if (err == DK_OK)
+            err = next_row(store, row, fault);
+    }
+    return err == DK_ERR_NO_INPUT ? DK_OK : err;
+}
+
+enum dk_err dk_store_count_cloned(struct dk_store *store, int64_t *out, struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err = query(store, fault, &row, STATEMENT_CLONED, "");
+
+    if (err == DK_OK)
+        *out = sqlite3_column_int64(row, 0);
+    return err;
 }

@@ -47,14 +47,36 @@ struct dk_device {
     char jwk[DK_JWK_SIZE];
     char site_code[DK_SITE_SIZE], site_name[DK_SITE_SIZE];
     struct dk_wall enrolled; // the first time
+    struct dk_wall revoked_since;        // records dated from here on are not believed; ns 0 while it is not revoked
+    char replaces[DK_SHA256_TEXT_SIZE];  // the device whose place it took; "" for none
 };
 
 // Errors: NO_INPUT (no such device).
 enum dk_err dk_store_device(struct dk_store *store, const char *id, struct dk_device *out,
                             struct dk_fault *fault);
-// Adds the device or writes over its state and site.
+// Adds the device, with its first key, or writes over its state, site, revocation and what it replaces.
 enum dk_err dk_store_put_device(struct dk_store *store, const struct dk_device *device,
                                 struct dk_fault *fault);
+
+// A key that signs, or signed, a device's records.
+struct dk_store_key {
+    char id[DK_SHA256_TEXT_SIZE], device[DK_SHA256_TEXT_SIZE];
+    char jwk[DK_JWK_SIZE];
+    int64_t from_seq, until_seq; // the records it may sign; until_seq is 0 while no other key has followed
+};
+
+// Errors: NO_INPUT (no such key).
+enum dk_err dk_store_key(struct dk_store *store, const char *id, struct dk_store_key *out, struct dk_fault *fault);
+// Adds a key; its id must not be known yet.
+enum dk_err dk_store_add_key(struct dk_store *store, const struct dk_store_key *key, struct dk_fault *fault);
+// Record `until_seq` is the last that the key may sign.
+enum dk_err dk_store_end_key(struct dk_store *store, const char *id, int64_t until_seq, struct dk_fault *fault);
+
+typedef enum dk_err dk_store_key_callback(void *argument, const struct dk_store_key *key,
+                                          const struct dk_device *device);
+// Calls back for every key, with its device; an error of the callback ends it and is returned.
+enum dk_err dk_store_keys(struct dk_store *store, dk_store_key_callback *callback, void *argument,
+                          struct dk_fault *fault);
 
 // A device and what the collector has of it.
 struct dk_device_summary {
@@ -130,7 +152,25 @@ enum dk_err dk_store_next_record(struct dk_store *store, const char *device, int
 enum dk_err dk_store_next_device(struct dk_store *store, const char *after, char id[static DK_SHA256_TEXT_SIZE],
                                  struct dk_fault *fault);
 
-// Remembers that `device` sent a record numbered `seq`, hash `other`, that contradicts the kept record
-// numbered `kept_seq`, hash `kept`. The same pair again only counts; no more than 1000 are kept of a device.
-enum dk_err dk_store_add_fork(struct dk_store *store, const char *device, int64_t seq, const char *other,
-                              int64_t kept_seq, const char *kept, struct dk_wall now, struct dk_fault *fault);
+// A record that contradicts what is kept; everything is borrowed.
+struct dk_fork {
+    const char *device;
+    int64_t seq;
+    const char *other; // its hash
+    int64_t kept_seq;
+    const char *kept; // hash of the record that it contradicts
+    const char *jws;  // the record itself
+    size_t jws_len;
+};
+
+// Remembers it. The same again only counts; of a device no more than 1000 are kept, the first 16 as a whole.
+enum dk_err dk_store_add_fork(struct dk_store *store, const struct dk_fork *fork, struct dk_wall now,
+                              struct dk_fault *fault);
+
+typedef enum dk_err dk_store_fork_callback(void *argument, const struct dk_fork *fork);
+// Calls back for every fork of `device` that is kept as a whole, in the order of numbers.
+enum dk_err dk_store_forks(struct dk_store *store, const char *device, dk_store_fork_callback *callback,
+                           void *argument, struct dk_fault *fault);
+
+// Approved devices with a fork: somebody else may have their key.
+enum dk_err dk_store_count_cloned(struct dk_store *store, int64_t *out, struct dk_fault *fault);

@@ -7,6 +7,7 @@
 
 #include "agent/deliver/answer.h"
 #include "agent/deliver/exchange.h"
+#include "agent/record/record.h"
 #include "agent/record/seal.h"
 
 enum {
@@ -53,29 +54,56 @@ static enum dk_err find_waiting(struct delivery *delivery, struct dk_fault *faul
     return delivery->waiting != NULL ? DK_OK : dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
 }
 
+static bool names_one_of(const struct dk_keys *keys, const char *payload)
+{
+    for (size_t i = 0; i < keys->count; i++)
+        if (strstr(payload, dk_key_id(keys->keys[i].key)) != NULL || strstr(payload, keys->keys[i].device) != NULL)
+            return true;
+    return false;
+}
+
+// The chain that a record belongs to: what it says itself, and when it cannot be read, the key that signed.
+static enum dk_err find_device(const struct dk_buf *jws, char out[static DK_SHA256_TEXT_SIZE], struct dk_fault *fault)
+{
+    dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
+    struct dk_record_head head;
+    enum dk_err err = dk_jws_payload(jws->data, jws->len, &payload, NULL);
+
+    if (err == DK_OK)
+        err = dk_record_read_head(dk_buf_text(&payload), payload.len, &head, NULL);
+    if (err != DK_OK)
+        return err == DK_ERR_MEMORY ? err : dk_jws_key_id(jws->data, jws->len, DK_TYP_RECORD, out, fault);
+    memcpy(out, head.device_id, sizeof head.device_id);
+    return DK_OK;
+}
+
 // Why a record that waits must not be sent: DATA in *why; DK_OK when it is as it was signed. The error is for what ends
 // the delivery.
 static enum dk_err look_through(const struct delivery *delivery, const struct dk_buf *jws, struct dk_fault *why,
                                 struct dk_fault *fault)
 {
-    const struct dk_key *key = delivery->options->device_key;
+    const struct dk_keys *keys = delivery->options->device_keys;
     dk_auto_buf struct dk_buf payload = dk_buf_make(DK_JWS_MAX_BYTES);
-    char kid[DK_SHA256_TEXT_SIZE];
+    char kid[DK_SHA256_TEXT_SIZE] = "";
 
-    if (key == NULL)
+    if (keys == NULL)
         return DK_OK;
 
-    enum dk_err err = dk_open(key, DK_TYP_RECORD, jws->data, jws->len, &payload, why);
+    enum dk_err err = dk_jws_key_id(jws->data, jws->len, DK_TYP_RECORD, kid, why);
+    const struct dk_ring_key *key = err == DK_OK ? dk_ring_find(keys, kid) : NULL;
 
-    if (err != DK_ERR_DATA)
-        return err == DK_OK ? DK_OK : dk_fail(fault, err, NULL, NULL, "%s", why->what);
+    if (key != NULL)
+        err = dk_open(key->key, DK_TYP_RECORD, jws->data, jws->len, &payload, why);
+    if (err != DK_OK && err != DK_ERR_DATA)
+        return dk_fail(fault, err, NULL, NULL, "%s", why->what);
+    if (err != DK_OK || key != NULL)
+        return DK_OK;
     // With a wrong key in the state folder every record looks damaged. Ours names us in its payload.
-    if (dk_jws_key_id(jws->data, jws->len, DK_TYP_RECORD, kid, NULL) == DK_OK && strcmp(kid, dk_key_id(key)) != 0 &&
-        dk_jws_payload(jws->data, jws->len, &payload, NULL) == DK_OK &&
-        strstr(dk_buf_text(&payload), dk_key_id(key)) == NULL)
-        return dk_fail(fault, DK_ERR_DATA, "journal", "bring back the device.pem that this journal was made with",
-                       "its records were signed by the key %s, not by this device's key %s", kid, dk_key_id(key));
-    return DK_OK;
+    (void)dk_fail(why, DK_ERR_DATA, NULL, NULL, "signed by another key: kid is \"%s\"", kid);
+    if (dk_jws_payload(jws->data, jws->len, &payload, NULL) != DK_OK || names_one_of(keys, dk_buf_text(&payload)))
+        return DK_OK;
+    return dk_fail(fault, DK_ERR_DATA, "journal", "bring back the device.pem that this journal was made with",
+                   "its records were signed by the key %s, not by a key of this device", kid);
 }
 
 // A damaged record stays where it is, marked; the collector will see its number missing.
@@ -121,7 +149,7 @@ static enum dk_err add_item(struct delivery *delivery, int64_t seq, bool *full, 
     if (*full)
         return DK_OK;
     item->seq = seq;
-    err = dk_jws_key_id(jws.data, jws.len, DK_TYP_RECORD, item->device, fault);
+    err = find_device(&jws, item->device, fault);
     if (err == DK_OK)
         err = dk_sha256_text(jws.data, jws.len, item->sha256);
     if (err == DK_OK)
@@ -166,8 +194,9 @@ static enum dk_err fail_meaning(const struct delivery *delivery, enum dk_meaning
     case DK_MEANING_FORK:
         return dk_fail(
             fault, DK_ERR_DATA, url,
-            "all records are kept; tell the collector's operator: a copy of this device's key or an old "
-            "copy of its journal is in use; a new chain needs a new key",
+            "all records are kept. Either another machine has this device's key, or an old copy of the journal came "
+            "back. Tell the collector's operator, then begin a new chain: dokiem keygen --state NEW; dokiem enrol "
+            "--state NEW (the operator: dokiem-collector evidence ID, approve NEW --replaces ID)",
             "ALARM: the chain forks at record %lld (409): %s", (long long)delivery->waiting[delivery->next],
             words);
     case DK_MEANING_NOT_NOW:

@@ -11,13 +11,14 @@
 #include "agent/base/error.h"
 #include "agent/journal/journal.h"
 #include "agent/record/key.h"
+#include "agent/record/ring.h"
 
 struct dk_deliver_options {
     const char *url;     // of the collector, no trailing slash
     const char *ca_file; // "" for the system's
     const char *user_agent;
     const struct dk_key *collector_key; // that receipts must be signed by
-    const struct dk_key *device_key;    // that records must be signed by; NULL: they are sent unseen
+    const struct dk_keys *device_keys;  // one of which must have signed a record; NULL: they are sent unseen
     int64_t timeout_ns;                 // of one request
     int64_t batch;                      // records per request
     int interrupt_fd;                   // becomes readable when the user wants to stop; -1 for none
@@ -40,9 +41,10 @@ struct dk_deliver_result {
 enum dk_err dk_deliver(struct dk_journal *journal, const struct dk_deliver_options *options,
                        struct dk_deliver_result *out, struct dk_fault *fault);
 
-// Enrols `device` at the collector: sends its public key, the one-time token and the site, signed. On success
+// Enrols `device`, whose chain is `device_id`, at the collector: sends its public key, the one-time token and the
+// site, signed. On success
 // the collector's public key (JWK text) is appended to `collector_jwk` and *approved says whether it may
 // deliver already. Errors: PERMISSION (token refused), NOT_NOW, DATA, MEMORY.
-enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_key *device, const char *token,
-                     const char *site_code, const char *site_name, struct dk_buf *collector_jwk,
+enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_key *device, const char *device_id,
+                     const char *token, const char *site_code, const char *site_name, struct dk_buf *collector_jwk,
                      bool *approved, struct dk_fault *fault);

@@ -14,8 +14,8 @@ enum { ENROL_MAX_BYTES = 16 << 10 };
 DK_DEFINE_FREE(json, json_t, json_decref)
 
 static enum dk_err make_enrolment(const struct dk_deliver_options *options, const struct dk_key *device,
-                                  const char *token, const char *site_code, const char *site_name,
-                                  struct dk_buf *jws, struct dk_fault *fault)
+                                  const char *device_id, const char *token, const char *site_code,
+                                  const char *site_name, struct dk_buf *jws, struct dk_fault *fault)
 {
     char now[DK_RFC3339_SIZE];
     dk_auto_buf struct dk_buf jwk = dk_buf_make(ENROL_MAX_BYTES);
@@ -28,7 +28,7 @@ static enum dk_err make_enrolment(const struct dk_deliver_options *options, cons
     dk_auto(json) json_t *json =
         json_pack("{s:s, s:o, s:s, s:{s:s, s:s}, s:{s:s, s:s}, s:s}", "schema", "dokiem.enrol/1", "jwk",
                   json_loads(dk_buf_text(&jwk), 0, NULL), "token", token, "site", "code", site_code, "name",
-                  site_name, "device", "id", dk_key_id(device), "software", options->user_agent, "time", now);
+                  site_name, "device", "id", device_id, "software", options->user_agent, "time", now);
     char *payload = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
 
     err = payload == NULL ? dk_fail(fault, DK_ERR_USAGE, "token or site", NULL, "is not UTF-8 text")
@@ -95,14 +95,14 @@ static enum dk_err read_answer(const struct dk_deliver_options *options, const s
     return err == DK_OK ? DK_OK : dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
 }
 
-enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_key *device, const char *token,
-                     const char *site_code, const char *site_name, struct dk_buf *collector_jwk,
+enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_key *device, const char *device_id,
+                     const char *token, const char *site_code, const char *site_name, struct dk_buf *collector_jwk,
                      bool *approved, struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf jws = dk_buf_make(ENROL_MAX_BYTES);
     struct dk_response response = {.body = dk_buf_make(ENROL_MAX_BYTES)};
     struct dk_patience patience = {DK_TRIES};
-    enum dk_err err = make_enrolment(options, device, token, site_code, site_name, &jws, fault);
+    enum dk_err err = make_enrolment(options, device, device_id, token, site_code, site_name, &jws, fault);
 
     if (err == DK_OK)
         err = dk_exchange_start(fault);
@@ -117,7 +117,7 @@ enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_k
 
         err = dk_exchange(options, "/v1/devices", jws.data, jws.len, &response, &attempt);
         if (err == DK_OK)
-            err = read_answer(options, &response, dk_key_id(device), collector_jwk, approved, &attempt);
+            err = read_answer(options, &response, device_id, collector_jwk, approved, &attempt);
         again = err == DK_ERR_NOT_NOW && !response.pointless &&
                 dk_wait_to_retry(options, &patience, response.retry_after_ns, &interrupted);
         if (again && interrupted != DK_OK) {

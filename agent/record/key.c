@@ -190,8 +190,8 @@ enum dk_err dk_key_read_private(const char *path, struct dk_key **out, struct dk
     return wrap(path, &pkey, true, out, fault);
 }
 
-enum dk_err dk_key_write_private(const struct dk_key *key, const char *directory, const char *name,
-                                 struct dk_fault *fault)
+static enum dk_err write_private(const struct dk_key *key, const char *directory, const char *name,
+                                 enum dk_write_mode mode, struct dk_fault *fault)
 {
     auto_with(free_bio) BIO *bio = BIO_new(BIO_s_mem());
     char *text = NULL;
@@ -201,10 +201,22 @@ enum dk_err dk_key_write_private(const struct dk_key *key, const char *directory
         return fail_crypto(fault, "write the private key");
 
     long len = BIO_get_mem_data(bio, &text);
-    enum dk_err err = dk_file_write(directory, name, text, (size_t)len, DK_WRITE_NEW, fault);
+    enum dk_err err = dk_file_write(directory, name, text, (size_t)len, mode, fault);
 
     OPENSSL_cleanse(text, (size_t)len);
     return err;
+}
+
+enum dk_err dk_key_write_private(const struct dk_key *key, const char *directory, const char *name,
+                                 struct dk_fault *fault)
+{
+    return write_private(key, directory, name, DK_WRITE_NEW, fault);
+}
+
+enum dk_err dk_key_replace_private(const struct dk_key *key, const char *directory, const char *name,
+                                   struct dk_fault *fault)
+{
+    return write_private(key, directory, name, DK_WRITE_REPLACE, fault);
 }
 
 static EVP_PKEY *from_point(const uint8_t x[static FIELD_SIZE], const uint8_t y[static FIELD_SIZE])

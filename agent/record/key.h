@@ -26,6 +26,10 @@ enum dk_err dk_key_read_private(const char *path, struct dk_key **out, struct dk
 enum dk_err dk_key_write_private(const struct dk_key *key, const char *directory, const char *name,
                                  struct dk_fault *fault);
 
+// The same, in the place of an older file, in one step.
+enum dk_err dk_key_replace_private(const struct dk_key *key, const char *directory, const char *name,
+                                   struct dk_fault *fault);
+
 // Reads a public key from text: a JWK (RFC 7517; members kty EC, crv P-256, x, y; a private `d` is refused, others
 // are ignored) or a PEM "PUBLIC KEY". `name` is used in faults. Errors: DATA, MEMORY.
 enum dk_err dk_key_read_public(const char *name, const char *text, size_t len, struct dk_key **out,

@@ -104,6 +104,42 @@ static enum dk_err merge(const char *name, struct dk_ring_key *known, const stru
     return DK_OK;
 }
 
+// Adds *said, whose key it takes over on success.
+static enum dk_err put(const char *name, struct dk_keys *ring, struct dk_ring_key *said, struct dk_fault *fault)
+{
+    struct dk_ring_key *known = dk_ring_find(ring, dk_key_id(said->key));
+
+    if (known != NULL) {
+        enum dk_err err = merge(name, known, said, fault);
+
+        if (err == DK_OK) {
+            dk_key_free(said->key);
+            said->key = NULL;
+        }
+        return err;
+    }
+
+    struct dk_key *key = said->key;
+    enum dk_err err = dk_ring_add(ring, &key, fault);
+
+    if (err == DK_OK) {
+        ring->keys[ring->count - 1] = *said;
+        said->key = NULL;
+    }
+    return err;
+}
+
+enum dk_err dk_ring_merge(const char *name, struct dk_keys *ring, struct dk_keys *from, struct dk_fault *fault)
+{
+    enum dk_err err = DK_OK;
+
+    for (size_t i = 0; i < from->count && err == DK_OK; i++)
+        err = put(name, ring, &from->keys[i], fault);
+    if (err == DK_OK)
+        dk_keys_free(from);
+    return err;
+}
+
 static enum dk_err add_text(const char *name, const char *text, size_t len, const json_t *jwk, struct dk_keys *ring,
                             struct dk_fault *fault)
 {
@@ -119,16 +155,10 @@ static enum dk_err add_text(const char *name, const char *text, size_t len, cons
     if (err != DK_OK)
         return err;
 
-    struct dk_ring_key *known = dk_ring_find(ring, dk_key_id(key));
-
-    if (known != NULL)
-        return merge(name, known, &said, fault);
-    err = dk_ring_add(ring, &key, fault);
-    if (err != DK_OK)
-        return err;
-    said.key = ring->keys[ring->count - 1].key;
-    ring->keys[ring->count - 1] = said;
-    return DK_OK;
+    said.key = key;
+    err = put(name, ring, &said, fault);
+    key = said.key;
+    return err;
 }
 
 static bool is_p256(const json_t *jwk)

@@ -46,6 +46,9 @@ enum dk_err dk_keys_read_public(const char *name, const char *text, size_t len, 
 // Adds *key, which it takes over on success, valid without bounds. Errors: MEMORY, DATA (more than DK_RING_MAX).
 enum dk_err dk_ring_add(struct dk_keys *ring, struct dk_key **key, struct dk_fault *fault);
 
+// Takes over the keys of `from`, which is left empty on success, and puts together what both say, as above.
+enum dk_err dk_ring_merge(const char *name, struct dk_keys *ring, struct dk_keys *from, struct dk_fault *fault);
+
 // The key called `id`, borrowed until the ring changes; NULL when there is none.
 struct dk_ring_key *dk_ring_find(const struct dk_keys *ring, const char *id);
 // True when a key that is said to have this role is in it.

@@ -3,6 +3,7 @@
 
 #include "agent/base/file.h"
 #include "agent/state.h"
+#include "agent/verbs/keys.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -26,35 +27,13 @@ static enum dk_err read_collector_key(const char *state_dir, struct dk_key **out
     return dk_key_read_public(path, dk_buf_text(&text), text.len, out, fault);
 }
 
-// The device's public key, to see which records are still as they were signed; the private one is not kept in reach.
-// NULL when there is none.
-static enum dk_err read_device_key(const char *state_dir, struct dk_key **out, struct dk_fault *fault)
-{
-    char path[PATH_MAX + sizeof DK_KEY_FILE];
-    dk_auto(key) struct dk_key *private_key = NULL;
-    dk_auto_buf struct dk_buf jwk = dk_buf_make(1024);
-    struct dk_fault reading = {0};
-
-    snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEY_FILE);
-
-    enum dk_err err = dk_key_read_private(path, &private_key, &reading);
-
-    if (err == DK_ERR_NO_INPUT)
-        return DK_OK;
-    if (err != DK_OK)
-        return dk_fail(fault, err, reading.where, reading.todo, "%s", reading.what);
-    err = dk_key_public_jwk(private_key, &jwk);
-    if (err != DK_OK)
-        return dk_fail(fault, err, path, NULL, "out of memory");
-    return dk_key_read_public(path, jwk.data, jwk.len, out, fault);
-}
-
 enum dk_err dk_delivery(const struct dk_settings *settings, int interrupt_fd, struct dk_deliver_result *out,
                         struct dk_fault *fault)
 {
     dk_auto(journal) struct dk_journal *journal = NULL;
     dk_auto(key) struct dk_key *key = NULL;
-    dk_auto(key) struct dk_key *device_key = NULL;
+    dk_auto_keys struct dk_keys device_keys = {0};
+    struct dk_fault reading = {0};
 
     *out = (struct dk_deliver_result){0};
     if (settings->collector_url[0] == '\0')
@@ -64,7 +43,16 @@ enum dk_err dk_delivery(const struct dk_settings *settings, int interrupt_fd, st
     enum dk_err err = read_collector_key(settings->state_dir, &key, fault);
 
     if (err == DK_OK)
-        err = read_device_key(settings->state_dir, &device_key, fault);
+        err = dk_ring_read_state(settings->state_dir, "", &device_keys, &reading);
+    // Without a key of its own a journal can still be delivered, unseen.
+    bool has_key = err != DK_ERR_NO_INPUT;
+
+    if (err == DK_ERR_NO_INPUT)
+        err = DK_OK;
+    else if (err != DK_OK && reading.err != DK_OK)
+        err = dk_fail(fault, err, reading.where, reading.todo, "%s", reading.what);
+    if (err == DK_OK && !has_key)
+        dk_keys_free(&device_keys);
     if (err == DK_OK)
         err = dk_journal_open(settings->state_dir, false, &journal, fault);
     if (err == DK_OK)
@@ -77,7 +65,7 @@ enum dk_err dk_delivery(const struct dk_settings *settings, int interrupt_fd, st
         .ca_file = settings->collector_ca_file,
         .user_agent = "dokiem/" DK_VERSION,
         .collector_key = key,
-        .device_key = device_key,
+        .device_keys = device_keys.count > 0 ? &device_keys : NULL,
         .timeout_ns = settings->collector_timeout_ns,
         .batch = settings->collector_batch,
         .interrupt_fd = interrupt_fd,

@@ -4,6 +4,7 @@
 
 #include "agent/base/file.h"
 #include "agent/deliver/deliver.h"
+#include "agent/device.h"
 #include "agent/state.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/verbs.h"
@@ -32,6 +33,28 @@ static enum dk_err read_token(const char *given, char out[static TOKEN_SIZE], st
     return DK_OK;
 }
 
+static enum dk_err keep_old_collector(const char *state_dir, const struct dk_key *old, struct dk_buf *text,
+                                      struct dk_fault *fault)
+{
+    char folder[PATH_MAX + sizeof DK_KEYS_FOLDER], name[DK_SHA256_TEXT_SIZE + 8];
+
+    snprintf(folder, sizeof folder, "%s/%s", state_dir, DK_KEYS_FOLDER);
+    snprintf(name, sizeof name, "c%s.jwk", dk_key_id(old));
+    dk_buf_free(text);
+
+    enum dk_err err = dk_directory_make(folder, fault);
+
+    if (err == DK_OK)
+        err = dk_key_public_jwk(old, text);
+    if (err == DK_OK) {
+        text->len--; // the closing brace
+        err = dk_buf_printf(text, ",\"dokiem_role\":\"collector\"}\n");
+    }
+    if (err == DK_OK)
+        err = dk_file_write(folder, name, text->data, text->len, DK_WRITE_REPLACE, fault);
+    return err == DK_OK ? DK_OK : dk_fail(fault, err, folder, NULL, "%s", dk_err_text(err));
+}
+
 // Another collector's key is not written over unless --force says so: receipts kept so far were signed by it.
 static enum dk_err keep_collector_key(const struct enrolment *enrolment, const struct dk_buf *jwk,
                                       struct dk_fault *fault)
@@ -58,6 +81,12 @@ static enum dk_err keep_collector_key(const struct enrolment *enrolment, const s
             fault, DK_ERR_CONFIG, path,
             "if this device shall move to the new collector, repeat with --force and the same token", "%s",
             err == DK_OK ? "holds the key of another collector" : reading.what);
+    if (old != NULL) // it signed the receipts kept so far
+        err = keep_old_collector(state_dir, old, &text, fault);
+    else
+        err = DK_OK;
+    if (err != DK_OK)
+        return err;
     return dk_file_write(state_dir, DK_COLLECTOR_KEY_FILE, jwk->data, jwk->len, DK_WRITE_REPLACE, fault);
 }
 
@@ -67,6 +96,7 @@ static enum dk_err enrol(struct enrolment *enrolment, struct dk_fault *fault)
     char path[PATH_MAX + sizeof DK_KEY_FILE];
     dk_auto(key) struct dk_key *key = NULL;
     dk_auto_buf struct dk_buf jwk = dk_buf_make(4096);
+    struct dk_device_id device;
     struct dk_fault reading = {0};
 
     if (settings->collector_url[0] == '\0')
@@ -87,12 +117,15 @@ static enum dk_err enrol(struct enrolment *enrolment, struct dk_fault *fault)
         .interrupt_fd = -1,
     };
 
-    err = dk_enrol(&options, key, enrolment->token, settings->site_code, settings->site_name, &jwk,
+    err = dk_device_chain(settings->state_dir, key, &device, fault);
+    if (err != DK_OK)
+        return err;
+    err = dk_enrol(&options, key, device.id, enrolment->token, settings->site_code, settings->site_name, &jwk,
                    &enrolment->approved, fault);
     if (err == DK_OK)
         err = keep_collector_key(enrolment, &jwk, fault);
     if (err == DK_OK)
-        printf("%s %s\n", dk_key_id(key), enrolment->approved ? "approved" : "pending");
+        printf("%s %s\n", device.id, enrolment->approved ? "approved" : "pending");
     return err;
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "agent/base/file.h"
+#include "agent/context/context.h"
+#include "agent/device.h"
 #include "agent/journal/journal.h"
 #include "agent/record/key.h"
 #include "agent/state.h"
@@ -47,11 +50,38 @@ static enum dk_err make_key(const char *state_dir, const char *path, struct dk_f
     return DK_OK;
 }
 
+// Changes the key: the old one signs the new one, and the chain goes on.
+static enum dk_err change_key(const char *state_dir, struct dk_fault *fault)
+{
+    dk_auto(key) struct dk_key *key = NULL;
+    dk_auto(journal) struct dk_journal *journal = NULL;
+    struct dk_context context;
+    struct dk_device_id device;
+    char new_id[DK_SHA256_TEXT_SIZE];
+    int64_t seq = 0;
+    enum dk_err err = dk_device_key(state_dir, "", &key, fault);
+
+    if (err == DK_OK)
+        err = dk_journal_open(state_dir, false, &journal, fault);
+    if (err == DK_OK)
+        err = dk_journal_lock(journal, fault);
+    if (err == DK_OK)
+        err = dk_device_settle(state_dir, journal, &key, &device, fault);
+    if (err != DK_OK)
+        return err;
+    dk_context_gather("", "", DK_TECHNOLOGY_UNKNOWN, &context);
+    err = dk_device_rotate(state_dir, "", journal, key, &device, &context, new_id, &seq, fault);
+    if (err == DK_OK)
+        printf("device  %s\nnew key %s, from record %" PRId64 " on\n", device.id, new_id, seq + 1);
+    return err;
+}
+
 int dk_verb_keygen(int argc, char **argv)
 {
-    bool public_only = false;
+    bool public_only = false, rotate = false;
     const struct dk_own_flag flags[] = {
         {"public", NULL, "print the public key of the device as a JWK", NULL, &public_only},
+        {"rotate", NULL, "change the key; the old one signs the new one, and the chain goes on", NULL, &rotate},
         {0},
     };
     struct dk_arguments arguments;
@@ -65,7 +95,9 @@ int dk_verb_keygen(int argc, char **argv)
         err = dk_fail(&fault, DK_ERR_USAGE, arguments.operands[0], NULL, "keygen takes no operands");
     if (err == DK_OK) {
         snprintf(path, sizeof path, "%s/%s", arguments.settings.state_dir, DK_KEY_FILE);
-        err = public_only ? print_public(path, &fault) : make_key(arguments.settings.state_dir, path, &fault);
+        err = public_only ? print_public(path, &fault)
+              : rotate    ? change_key(arguments.settings.state_dir, &fault)
+                          : make_key(arguments.settings.state_dir, path, &fault);
     }
     return err == DK_OK ? 0 : dk_verb_fail("keygen", &fault);
 }

@@ -34,15 +34,15 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
 static enum dk_err read_file(const char *path, enum dk_role role, struct dk_keys *ring, struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf text = dk_buf_make(KEY_FILE_MAX_BYTES);
-    size_t before = ring->count;
+    dk_auto_keys struct dk_keys own = {0};
     enum dk_err err = dk_file_read(path, &text, fault);
 
     if (err == DK_OK)
-        err = dk_keys_read_public(path, dk_buf_text(&text), text.len, ring, fault);
-    for (size_t i = before; i < ring->count; i++)
-        if (ring->keys[i].role == DK_ROLE_ANY)
-            ring->keys[i].role = role;
-    return err;
+        err = dk_keys_read_public(path, dk_buf_text(&text), text.len, &own, fault);
+    for (size_t i = 0; i < own.count; i++)
+        if (own.keys[i].role == DK_ROLE_ANY)
+            own.keys[i].role = role;
+    return err == DK_OK ? dk_ring_merge(path, ring, &own, fault) : err;
 }
 
 static enum dk_err read_folder(const char *path, struct dirent **entries, int count, enum dk_role role,

@@ -55,7 +55,7 @@ static enum dk_err enrol(const struct dk_deliver_options *options, const char *s
     enum dk_err err = dk_key_read_private(path, &key, fault);
 
     if (err == DK_OK)
-        err = dk_enrol(options, key, token, "XA-001", "Nhà văn hoá thôn 3", &jwk, &approved, fault);
+        err = dk_enrol(options, key, dk_key_id(key), token, "XA-001", "Nhà văn hoá thôn 3", &jwk, &approved, fault);
     if (err == DK_OK)
         err = dk_file_write(state, DK_COLLECTOR_KEY_FILE, jwk.data, jwk.len, DK_WRITE_REPLACE, fault);
     if (err == DK_OK)

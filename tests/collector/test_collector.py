@@ -64,7 +64,8 @@ class Records(Case):
         self.assertEqual((text, headers["Content-Type"]), (jws + "\n", "application/jose"))
         self.assertEqual(collector.devices()[device.id] | {"enrolled": None},
                          {"id": device.id, "state": "approved", "site": {"code": "XA-001", "name": "Nhà văn hoá"},
-                          "enrolled": None, "last_seq": 1, "records": 1, "gaps": 0, "forks": 0,
+                          "enrolled": None, "last_seq": 1, "records": 1, "gaps": 0, "dropped": 0, "forks": 0,
+                          "cloned": False,
                           "jwk": device.jwk})
 
     def test_many_lines_and_reading_from_a_place(self):

@@ -241,7 +241,9 @@ static void forks_kept_are_bounded(void)
     for (int i = 0; i < 1200; i++) {
         snprintf(other, sizeof other, "%d", i % 1100);
         CU_ASSERT_EQUAL(
-            dk_store_add_fork(world.store, dk_key_id(world.device), 7, other, 7, "kept", now, NULL), DK_OK);
+            dk_store_add_fork(world.store,
+                              &(struct dk_fork){dk_key_id(world.device), 7, other, 7, "kept", "jws", 3}, now, NULL),
+            DK_OK);
     }
     CU_ASSERT_EQUAL(dk_store_devices(world.store, copy_summary, &summary, NULL), DK_OK);
     CU_ASSERT_EQUAL(summary.forks, 1000);

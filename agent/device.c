@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/device.h"
+
+#include "agent/base/clock.h"
+#include "agent/base/file.h"
+#include "agent/record/record.h"
+#include "agent/record/ring.h"
+#include "agent/record/rotation.h"
+#include "agent/record/seal.h"
+#include "agent/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { JWK_FILE_MAX_BYTES = 4096, NAME_SIZE = DK_SHA256_TEXT_SIZE + 8 };
+
+static enum dk_err path_of(const char *state_dir, const char *name, char out[static PATH_MAX], struct dk_fault *fault)
+{
+    return snprintf(out, PATH_MAX, "%s/%s", state_dir, name) < PATH_MAX
+               ? DK_OK
+               : dk_fail(fault, DK_ERR_IO, state_dir, NULL, "the path is too long");
+}
+
+enum dk_err dk_device_key(const char *state_dir, const char *key_name, struct dk_key **out, struct dk_fault *fault)
+{
+    char path[PATH_MAX];
+    enum dk_err err = path_of(state_dir, DK_KEY_FILE, path, fault);
+
+    return err == DK_OK ? dk_key_read_private(key_name[0] != '\0' ? key_name : path, out, fault) : err;
+}
+
+static void key_file_name(const char *id, char out[static NAME_SIZE])
+{
+    // A name must not look like an option, or be hidden.
+    snprintf(out, NAME_SIZE, "k%s.jwk", id);
+}
+
+enum dk_err dk_device_chain(const char *state_dir, const struct dk_key *key, struct dk_device_id *out,
+                            struct dk_fault *fault)
+{
+    char name[NAME_SIZE], path[PATH_MAX];
+    dk_auto_buf struct dk_buf text = dk_buf_make(JWK_FILE_MAX_BYTES);
+    dk_auto_keys struct dk_keys keys = {0};
+    struct dk_fault own = {0};
+
+    key_file_name(dk_key_id(key), name);
+    if (snprintf(path, sizeof path, "%s/%s/%s", state_dir, DK_KEYS_FOLDER, name) >= PATH_MAX)
+        return dk_fail(fault, DK_ERR_IO, state_dir, NULL, "the path is too long");
+    snprintf(out->id, sizeof out->id, "%s", dk_key_id(key));
+
+    enum dk_err err = dk_file_read(path, &text, &own);
+
+    if (err == DK_ERR_NO_INPUT)
+        return DK_OK;
+    if (err != DK_OK)
+        return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+    err = dk_keys_read_public(path, dk_buf_text(&text), text.len, &keys, fault);
+    if (err != DK_OK)
+        return err;
+
+    const struct dk_ring_key *known = dk_ring_find(&keys, dk_key_id(key));
+
+    if (known == NULL)
+        return dk_fail(fault, DK_ERR_DATA, path, NULL, "is not the key that its name says");
+    memcpy(out->id, known->device, sizeof out->id);
+    return DK_OK;
+}
+
+// Writes what STATE/keys is to know of a key. It says nothing that is not so, even if the change is never made.
+static enum dk_err keep_public(const char *state_dir, const struct dk_key *key, const struct dk_device_id *device,
+                               struct dk_fault *fault)
+{
+    char name[NAME_SIZE], folder[PATH_MAX];
+    dk_auto_buf struct dk_buf jwk = dk_buf_make(JWK_FILE_MAX_BYTES);
+    enum dk_err err = path_of(state_dir, DK_KEYS_FOLDER, folder, fault);
+
+    key_file_name(dk_key_id(key), name);
+    if (err == DK_OK)
+        err = dk_directory_make(folder, fault);
+    if (err == DK_OK)
+        err = dk_key_public_jwk(key, &jwk);
+    if (err != DK_OK)
+        return dk_fail(fault, err, folder, NULL, "%s", dk_err_text(err));
+    jwk.len--; // the closing brace
+    err = dk_buf_printf(&jwk, ",\"dokiem_role\":\"device\",\"dokiem_device\":\"%s\"}\n", device->id);
+    if (err != DK_OK)
+        return dk_fail(fault, err, folder, NULL, "%s", dk_err_text(err));
+    return dk_file_write(folder, name, jwk.data, jwk.len, DK_WRITE_REPLACE, fault);
+}
+
+static enum dk_err remove_new(const char *state_dir, struct dk_fault *fault)
+{
+    int folder = DK_RETRY(open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    int result = folder < 0 ? -1 : unlinkat(folder, DK_NEW_KEY_FILE, 0);
+
+    if (result == 0 || (folder >= 0 && errno == ENOENT))
+        result = DK_RETRY(fsync(folder));
+
+    int error_number = errno;
+
+    if (folder >= 0)
+        close(folder);
+    return result == 0 ? DK_OK
+                       : dk_fail(fault, dk_err_from_errno(error_number), state_dir, NULL, "%s cannot be removed: %s",
+                                 DK_NEW_KEY_FILE, strerror(error_number));
+}
+
+// STATE/device.new.pem becomes STATE/device.pem.
+static enum dk_err put_in_place(const char *state_dir, const struct dk_key *key, struct dk_fault *fault)
+{
+    enum dk_err err = dk_key_replace_private(key, state_dir, DK_KEY_FILE, fault);
+
+    return err == DK_OK ? remove_new(state_dir, fault) : err;
+}
+
+// The key that the last record hands the chain over to; *out stays NULL when it is no rotation, or damaged.
+static enum dk_err successor(struct dk_journal *journal, char from[static DK_SHA256_TEXT_SIZE], struct dk_key **out,
+                             struct dk_fault *fault)
+{
+    dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES), payload = dk_buf_make(DK_JWS_MAX_BYTES);
+    char sha256[DK_SHA256_TEXT_SIZE];
+    struct dk_record_head head;
+    struct dk_fault own = {0};
+    int64_t seq = 0;
+    enum dk_err err = dk_journal_head(journal, &seq, sha256, fault);
+
+    if (err != DK_OK || seq == 0)
+        return err;
+    err = dk_journal_read(journal, seq, &jws, &own);
+    if (err == DK_OK)
+        err = dk_jws_key_id(jws.data, jws.len, DK_TYP_RECORD, from, &own);
+    if (err == DK_OK)
+        err = dk_jws_payload(jws.data, jws.len, &payload, &own);
+    if (err == DK_OK)
+        err = dk_record_read_head(dk_buf_text(&payload), payload.len, &head, &own);
+    if (err == DK_OK && head.kind == DK_KIND_ROTATION)
+        err = dk_rotation_read(dk_buf_text(&payload), payload.len,
+                               &(struct dk_rotation_place){head.device_id, from, head.seq, head.prev}, out, &own);
+    return err == DK_OK || err == DK_ERR_DATA ? DK_OK : dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+}
+
+enum dk_err dk_device_settle(const char *state_dir, struct dk_journal *journal, struct dk_key **key,
+                             struct dk_device_id *out, struct dk_fault *fault)
+{
+    dk_auto(key) struct dk_key *next = NULL, *made = NULL;
+    char path[PATH_MAX], from[DK_SHA256_TEXT_SIZE] = "";
+    struct dk_fault own = {0};
+    enum dk_err err = path_of(state_dir, DK_NEW_KEY_FILE, path, fault);
+
+    if (err == DK_OK)
+        err = successor(journal, from, &next, fault);
+    if (err == DK_OK && next != NULL && strcmp(dk_key_id(next), dk_key_id(*key)) != 0) {
+        err = dk_key_read_private(path, &made, &own);
+        if (err == DK_OK && strcmp(dk_key_id(made), dk_key_id(next)) == 0) {
+            err = put_in_place(state_dir, made, fault);
+            if (err == DK_OK) {
+                dk_key_free(*key);
+                *key = made;
+                made = NULL;
+            }
+        } else {
+            err = dk_fail(fault, DK_ERR_CONFIG, state_dir, "set [device] key to the new key, or bring it back",
+                          "the last record hands this chain over to the key %s, but the key at hand is %s",
+                          dk_key_id(next), dk_key_id(*key));
+        }
+    }
+    return err == DK_OK ? dk_device_chain(state_dir, *key, out, fault) : err;
+}
+
+// The new key: the one named, or one that was made for a change broken off before, or a fresh one.
+static enum dk_err get_new_key(const char *state_dir, const char *new_key_name, const struct dk_key *old_key,
+                               struct dk_key **out, struct dk_fault *fault)
+{
+    dk_auto(key) struct dk_key *key = NULL;
+    char path[PATH_MAX];
+    struct dk_fault own = {0};
+    enum dk_err err = path_of(state_dir, DK_NEW_KEY_FILE, path, fault);
+
+    if (err != DK_OK)
+        return err;
+    if (new_key_name[0] != '\0')
+        return dk_key_read_private(new_key_name, out, fault);
+    err = dk_key_read_private(path, &key, &own);
+    if (err == DK_OK && strcmp(dk_key_id(key), dk_key_id(old_key)) == 0) {
+        // It is in place already; only its first name was left.
+        err = remove_new(state_dir, fault);
+        dk_key_free(key);
+        key = NULL;
+    } else if (err != DK_OK && err != DK_ERR_NO_INPUT) {
+        return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+    } else {
+        err = DK_OK;
+    }
+    if (err == DK_OK && key == NULL) {
+        err = dk_key_generate(&key, fault);
+        if (err == DK_OK)
+            err = dk_key_write_private(key, state_dir, DK_NEW_KEY_FILE, fault);
+    }
+    if (err == DK_OK) {
+        *out = key;
+        key = NULL;
+    }
+    return err;
+}
+
+static enum dk_err keep_rotation(struct dk_journal *journal, const struct dk_key *old_key,
+                                 const struct dk_key *new_key, const struct dk_device_id *device,
+                                 const struct dk_context *context, int64_t *seq, struct dk_fault *fault)
+{
+    struct dk_record_facts facts = {
+        .kind = DK_KIND_ROTATION, .version = DK_VERSION, .start = dk_wall_now(), .context = context};
+    dk_auto_buf struct dk_buf jwk = dk_buf_make(JWK_FILE_MAX_BYTES), proof = dk_buf_make(DK_ROTATION_PROOF_MAX);
+    dk_auto_buf struct dk_buf payload = dk_buf_make(DK_RECORD_MAX_BYTES), jws = dk_buf_make(DK_JWS_MAX_BYTES);
+    struct dk_rotation_place place = {device->id, dk_key_id(old_key), 0, facts.prev};
+    int64_t head = 0;
+    enum dk_err err = dk_journal_head(journal, &head, facts.prev, fault);
+
+    facts.end = facts.start;
+    facts.seq = head + 1;
+    place.seq = facts.seq;
+    memcpy(facts.device_id, device->id, sizeof facts.device_id);
+    if (err == DK_OK)
+        err = dk_uuid7(facts.start, facts.id);
+    if (err == DK_OK)
+        err = dk_key_public_jwk(new_key, &jwk);
+    if (err == DK_OK)
+        err = dk_rotation_prove(new_key, &place, &proof, fault);
+    facts.new_jwk = dk_buf_text(&jwk);
+    facts.new_proof = dk_buf_text(&proof);
+    if (err == DK_OK)
+        err = dk_record_build(&facts, &payload, fault);
+    if (err == DK_OK)
+        err = dk_seal(old_key, DK_TYP_RECORD, payload.data, payload.len, &jws, fault);
+    if (err == DK_OK)
+        err = dk_journal_append(journal, facts.seq, jws.data, jws.len, fault);
+    *seq = facts.seq;
+    return err == DK_OK ? DK_OK : dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
+}
+
+enum dk_err dk_device_rotate(const char *state_dir, const char *new_key_name, struct dk_journal *journal,
+                             const struct dk_key *old_key, const struct dk_device_id *device,
+                             const struct dk_context *context, char new_id[static DK_SHA256_TEXT_SIZE], int64_t *seq,
+                             struct dk_fault *fault)
+{
+    dk_auto(key) struct dk_key *new_key = NULL;
+    // Nobody may lose the old public key: the records that it signed need it.
+    enum dk_err err = keep_public(state_dir, old_key, device, fault);
+
+    if (err == DK_OK)
+        err = get_new_key(state_dir, new_key_name, old_key, &new_key, fault);
+    if (err == DK_OK && strcmp(dk_key_id(new_key), dk_key_id(old_key)) == 0)
+        err = dk_fail(fault, DK_ERR_USAGE, new_key_name, NULL, "is the key that signs already");
+    if (err == DK_OK)
+        err = keep_public(state_dir, new_key, device, fault);
+    if (err == DK_OK)
+        err = keep_rotation(journal, old_key, new_key, device, context, seq, fault);
+    if (err == DK_OK && new_key_name[0] == '\0')
+        err = put_in_place(state_dir, new_key, fault);
+    if (err == DK_OK)
+        snprintf(new_id, DK_SHA256_TEXT_SIZE, "%s", dk_key_id(new_key));
+    return err;
+}

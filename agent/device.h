@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who this device is: the key that signs, and the chain that it signs for. The chain is named by the device's first key
+// and outlives it: a change of key (docs/evidence.md) is a record of the chain. All of it can be broken off at any
+// point; what was begun is ended by whoever opens the device next.
+#pragma once
+
+#include "agent/base/error.h"
+#include "agent/base/sha256.h"
+#include "agent/context/context.h"
+#include "agent/journal/journal.h"
+#include "agent/record/key.h"
+
+#include <stdint.h>
+
+struct dk_device_id {
+    char id[DK_SHA256_TEXT_SIZE]; // of the chain
+};
+
+// Reads the device's private key: STATE/device.pem, or the one that `key_name` names when it is not "".
+// Errors: as dk_key_read_private.
+enum dk_err dk_device_key(const char *state_dir, const char *key_name, struct dk_key **out, struct dk_fault *fault);
+
+// The chain that `key` signs for. Errors: DATA (STATE/keys is damaged), IO, MEMORY.
+enum dk_err dk_device_chain(const char *state_dir, const struct dk_key *key, struct dk_device_id *out,
+                            struct dk_fault *fault);
+
+// Ends a change of key that was broken off, and sees that *key, as it then is, is the one that may sign the next
+// record. Hold the lock for runs. Errors: CONFIG (another key took this chain over), and of the files.
+enum dk_err dk_device_settle(const char *state_dir, struct dk_journal *journal, struct dk_key **key,
+                             struct dk_device_id *out, struct dk_fault *fault);
+
+// Changes the key: the record that says so is kept in the journal, and the next one will be signed by the new key.
+// The new key is made as STATE/device.pem, or is the one of `new_key_name` when that is not "" (then the setting
+// [device] key must name it from now on). *old_key is the one that signs until now. *new_id gets the new key's
+// thumbprint, *seq the record's number. Hold the lock for runs. When it fails nothing has changed, or
+// dk_device_settle ends it. Errors: of the files, the journal, the keys.
+enum dk_err dk_device_rotate(const char *state_dir, const char *new_key_name, struct dk_journal *journal,
+                             const struct dk_key *old_key, const struct dk_device_id *device,
+                             const struct dk_context *context, char new_id[static DK_SHA256_TEXT_SIZE], int64_t *seq,
+                             struct dk_fault *fault);
