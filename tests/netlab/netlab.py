@@ -279,6 +279,28 @@ class EmulatedLab:
         sums = {name: sum(getattr(row, name) for row in rows) for name in rows[0]._fields} if rows else {}
         return {**sums, "span_ns": len(rows) * BIN_NS}
 
+    def payload_rate(self, figures, began_ns, ended_ns, direction="down"):
+        """What was delivered, in bit/s of TCP payload, in the steady part of a test that ran between two moments of
+        time.monotonic_ns(): where what came in each interval is most like the `series` of its `figures`."""
+        rows, interval_ns = self.rows(direction), figures["series"]["interval_ns"]
+        sums, moved = [0], [0]
+        for row in rows:
+            sums.append(sums[-1] + row.tcp_bytes)
+        for column in zip(*figures["series"]["bytes"]):
+            moved.append(moved[-1] + sum(column))
+
+        def until(time_ns):
+            at = min(max((time_ns - rows[0].time_ns) / BIN_NS, 0), len(rows) - 1)
+            return sums[int(at)] + (sums[int(at) + 1] - sums[int(at)]) * (at % 1)
+
+        def unlike(start_ns):
+            return sum((until(start_ns + i * interval_ns) - until(start_ns) - moved[i]) ** 2
+                       for i in range(0, len(moved), 5))
+
+        start_ns = min(range(began_ns, ended_ns - figures["duration_ns"], BIN_NS // 2), key=unlike)
+        from_ns, to_ns = start_ns + figures["ramp_up_ns"], start_ns + figures["duration_ns"]
+        return (until(to_ns) - until(from_ns)) * 8e9 / (to_ns - from_ns)
+
     def __enter__(self):
         return self
 

@@ -12,6 +12,7 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -101,10 +102,14 @@ class Stop(unittest.TestCase):
             with self.subTest(down=down, rule=rule, seed=seed), \
                     netlab.EmulatedLab(down | {"delay_us": 10_000}, {"delay_us": 10_000}, seed, EMULATOR) as lab, \
                     self.reference(lab):
+                began_ns = time.monotonic_ns()
                 record = self.measure(lab, technology, "--stop", rule)
                 download = record["download"]
-                print(f"  {rule}: {download['rate_bps'] / 1e6:.1f} Mb/s, {download['stop']} after "
-                      f"{download['duration_ns'] / S:.2f} s, {record['verdict']['outcome']}", flush=True)
+                off = download["rate_bps"] / lab.payload_rate(download, began_ns, time.monotonic_ns()) - 1
+                print(f"  {rule}: {download['rate_bps'] / 1e6:.1f} Mb/s, off by {off:+.2%} of what was delivered, "
+                      f"{download['stop']} after {download['duration_ns'] / S:.2f} s, {record['verdict']['outcome']}",
+                      flush=True)
+                self.assertLess(abs(off), 0.02)
                 yield record, download
 
     def test_a_rate_that_moves(self):
@@ -141,10 +146,11 @@ class Stop(unittest.TestCase):
         def test_recorded_lines(self):
             folder = os.environ["DOKIEM_TRACES"]
             for name in sorted(os.listdir(folder)):
-                print(f"  {name} × 4", flush=True)
-                down = {"trace": os.path.join(folder, name), "trace_scale_ppm": 4_000_000}
-                for _ in self.by_each_rule(down, "4g"):
-                    pass
+                for times in (1, 4):
+                    print(f"  {name} × {times}", flush=True)
+                    down = {"trace": os.path.join(folder, name), "trace_scale_ppm": times * 1_000_000}
+                    for _ in self.by_each_rule(down, "4g"):
+                        pass
 
 
 if __name__ == "__main__":
