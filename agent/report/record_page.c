@@ -112,8 +112,8 @@ static void add_where(struct dk_markup *m, const json_t *record, int level)
     end_row(m);
     text_row(m, record, _("Note"), "site.note");
     text_row(m, record, _("Inspection"), "inspection.case");
+    text_row(m, record, _("Inspector"), "inspection.inspector");
     text_row(m, record, _("Place"), "inspection.place");
-    text_row(m, record, _("Inspector's note"), "inspection.inspector_note");
     text_row(m, record, _("Campaign"), "inspection.campaign");
     text_row(m, record, _("Repeats the record"), "inspection.confirms");
     text_row(m, record, _("SHA-256 of a photo"), "inspection.photo_sha256");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
+// keep STATE - seals the payloads on standard input, a line each, as they are, and keeps them.
 // keep STATE COUNT [NOTE]: seals COUNT sample records with the key of a state folder and keeps them in its
 // journal, as runs would. The note is put in without any check, as a hostile device would.
 #include <jansson.h>
@@ -62,6 +63,33 @@ static enum dk_err keep_one(struct dk_journal *journal, const struct dk_key *key
     return err;
 }
 
+// One line of standard input, as the next record.
+static enum dk_err keep_payload(struct dk_journal *journal, const struct dk_key *key, const char *payload, size_t len,
+                                struct dk_fault *fault)
+{
+    dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
+    char prev[DK_SHA256_TEXT_SIZE];
+    int64_t seq = 0;
+    enum dk_err err = dk_journal_head(journal, &seq, prev, fault);
+
+    if (err == DK_OK)
+        err = dk_seal(key, DK_TYP_RECORD, payload, len, &jws, fault);
+    return err == DK_OK ? dk_journal_append(journal, seq + 1, jws.data, jws.len, fault) : err;
+}
+
+static enum dk_err keep_lines(struct dk_journal *journal, const struct dk_key *key, struct dk_fault *fault)
+{
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len = 0;
+    enum dk_err err = DK_OK;
+
+    while (err == DK_OK && (len = getline(&line, &size, stdin)) > 0)
+        err = keep_payload(journal, key, line, (size_t)len - (line[len - 1] == '\n' ? 1 : 0), fault);
+    free(line);
+    return err;
+}
+
 int main(int argc, char **argv)
 {
     dk_auto(journal) struct dk_journal *journal = NULL;
@@ -70,7 +98,7 @@ int main(int argc, char **argv)
     char path[PATH_MAX];
     int64_t count = 0;
 
-    if (argc < 3 || !dk_parse_i64(argv[2], 0, 1000000, &count))
+    if (argc < 3 || (strcmp(argv[2], "-") != 0 && !dk_parse_i64(argv[2], 0, 1000000, &count)))
         return 64;
     snprintf(path, sizeof path, "%s/%s", argv[1], DK_KEY_FILE);
 
@@ -78,6 +106,8 @@ int main(int argc, char **argv)
 
     if (err == DK_OK)
         err = dk_journal_open(argv[1], true, &journal, &fault);
+    if (err == DK_OK && strcmp(argv[2], "-") == 0)
+        err = keep_lines(journal, key, &fault);
     for (int64_t i = 0; err == DK_OK && i < count; i++)
         err = keep_one(journal, key, argv[3], &fault);
     if (err != DK_OK)
