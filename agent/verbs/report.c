@@ -12,15 +12,10 @@
 #include <sys/stat.h>
 
 #include "agent/base/file.h"
-#include "agent/base/parse.h"
-#include "agent/journal/journal.h"
-#include "agent/record/seal.h"
-#include "agent/record/verifier.h"
 #include "agent/report/several.h"
 #include "agent/report/text.h"
 #include "agent/verbs/arguments.h"
-#include "agent/verbs/keys.h"
-#include "agent/verbs/lines.h"
+#include "agent/verbs/checker.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/verbs.h"
 
@@ -38,94 +33,19 @@ struct entry {
 };
 
 struct collection {
-    const struct dk_keys *keys; // without keys nothing can be checked
-    bool key_given;             // --key: then every record has to be of one of them
-    struct dk_texts texts;
-    struct dk_buf scratch, payload;
+    struct dk_checker checker;
     struct dk_listed *listed;      // owned
-    struct entry whole[WHOLE_MAX]; // the first of them; `listed` of these is not used
+    struct entry whole[WHOLE_MAX]; // the first of them
     size_t count, capacity;
     size_t bad;
 };
-
-static struct collection make_collection(const struct dk_keys *keys, bool key_given)
-{
-    return (struct collection){.keys = keys,
-                               .key_given = key_given,
-                               .texts = dk_texts_make(),
-                               .scratch = dk_buf_make(DK_JWS_MAX_BYTES),
-                               .payload = dk_buf_make(DK_JWS_MAX_BYTES)};
-}
 
 static void free_collection(struct collection *c)
 {
     for (size_t i = 0; i < WHOLE_MAX; i++)
         dk_buf_free(&c->whole[i].payload);
-    dk_buf_free(&c->scratch);
-    dk_buf_free(&c->payload);
     free(c->listed);
-    dk_texts_free(&c->texts);
-}
-
-static enum dk_err keep_text(struct collection *c, const char *text, const char **out)
-{
-    return dk_texts_add(&c->texts, text, strlen(text), out);
-}
-
-static enum dk_err note_reason(struct collection *c, struct dk_listed *listed, const struct dk_fault *why)
-{
-    char reason[DK_FAULT_WHERE_SIZE + DK_FAULT_WHAT_SIZE + 3];
-
-    snprintf(reason, sizeof reason, "%s%s%s", why->where, why->where[0] != '\0' ? ": " : "", why->what);
-    return keep_text(c, reason, &listed->reason);
-}
-
-// Opens it with its key and reads it. DATA when it is not what that key signed, or may not be signed by it.
-static enum dk_err check_with(struct collection *c, const struct dk_ring_key *key, const char *jws,
-                              size_t len, struct dk_listed *listed, struct dk_fault *why)
-{
-    enum dk_proof proof;
-    enum dk_err err = dk_open(key->key, DK_TYP_RECORD, jws, len, &c->payload, why);
-
-    if (err == DK_OK)
-        err = dk_listed_read(c->payload.data, c->payload.len, &c->texts, &c->scratch, listed, why);
-    return err == DK_OK ? dk_proof_of_key(key, &listed->head, &proof, why) : err;
-}
-
-// Checks and reads one record; its payload is in c->payload when there is one, whatever the check says.
-static enum dk_err check(struct collection *c, const char *jws, size_t len, bool own,
-                         struct dk_listed *listed, char key_id[static DK_SHA256_TEXT_SIZE])
-{
-    struct dk_fault why = {0};
-    enum dk_err err = dk_jws_key_id(jws, len, DK_TYP_RECORD, key_id, &why);
-    const struct dk_ring_key *key = err == DK_OK ? dk_ring_find(c->keys, key_id) : NULL;
-
-    c->payload.len = 0;
-    // A record of another device can only be checked with that device's key.
-    if (err == DK_OK && key == NULL && (c->keys->count == 0 || (!c->key_given && !own))) {
-        listed->checked = DK_CHECKED_NOT;
-    } else {
-        if (err == DK_OK && key == NULL)
-            err = dk_fail(&why, DK_ERR_DATA, NULL, NULL, "signed by another key: kid \"%s\" is not at hand",
-                          key_id);
-        if (err == DK_OK)
-            err = check_with(c, key, jws, len, listed, &why);
-        listed->checked = err == DK_OK ? DK_CHECKED_GOOD : DK_CHECKED_BAD;
-    }
-    if (err == DK_ERR_DATA)
-        err = note_reason(c, listed, &why);
-    if (err == DK_OK && listed->checked != DK_CHECKED_GOOD) {
-        struct dk_fault unreadable = {0};
-
-        c->payload.len = 0;
-        err = dk_jws_payload(jws, len, &c->payload, &unreadable);
-        if (err == DK_OK)
-            err =
-                dk_listed_read(c->payload.data, c->payload.len, &c->texts, &c->scratch, listed, &unreadable);
-        if (err == DK_ERR_DATA)
-            err = listed->reason[0] == '\0' ? note_reason(c, listed, &unreadable) : DK_OK;
-    }
-    return err;
+    dk_checker_free(&c->checker);
 }
 
 static enum dk_err make_room(struct collection *c)
@@ -140,34 +60,6 @@ static enum dk_err make_room(struct collection *c)
         return DK_ERR_MEMORY;
     c->listed = listed;
     c->capacity = capacity;
-    return DK_OK;
-}
-
-static enum dk_err add_record(struct collection *c, const char *source, const char *jws, size_t len, bool own,
-                              struct dk_fault *fault)
-{
-    struct dk_listed listed = {.source = "", .reason = ""};
-    char key_id[DK_SHA256_TEXT_SIZE] = "";
-    enum dk_err err = make_room(c);
-
-    if (err == DK_OK)
-        err = keep_text(c, source, &listed.source);
-    if (err == DK_OK)
-        err = check(c, jws, len, own, &listed, key_id);
-    if (err == DK_OK && c->count < WHOLE_MAX) {
-        struct entry *entry = &c->whole[c->count];
-
-        entry->listed = listed;
-        entry->payload = dk_buf_make(DK_JWS_MAX_BYTES);
-        memcpy(entry->key_id, key_id, sizeof key_id);
-        err = dk_sha256_hex(jws, len, entry->sha256_hex);
-        if (err == DK_OK && listed.readable)
-            err = dk_buf_append(&entry->payload, c->payload.data, c->payload.len);
-    }
-    if (err != DK_OK)
-        return dk_fail(fault, err, source, NULL, "%s", dk_err_text(err));
-    c->bad += listed.checked == DK_CHECKED_BAD || !listed.readable;
-    c->listed[c->count++] = listed;
     return DK_OK;
 }
 
@@ -192,72 +84,35 @@ static enum dk_err check_chain(struct dk_journal *journal, int64_t seq, struct e
     return err == DK_ERR_MEMORY ? err : DK_OK; // one that was pruned says nothing
 }
 
-static enum dk_err add_kept(struct collection *c, struct dk_journal *journal, const char *which,
-                            struct dk_fault *fault)
+static enum dk_err add_record(void *argument, struct dk_journal *journal, const char *source, const char *jws,
+                              size_t len, struct dk_fault *fault)
 {
-    dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
-    char source[32];
-    int64_t seq = 0;
-    enum dk_err err = dk_summary_find(journal, which, &seq, fault);
+    struct collection *c = argument;
+    struct dk_listed listed = {.reason = ""};
+    char key_id[DK_SHA256_TEXT_SIZE] = "";
+    enum dk_err err = make_room(c);
 
     if (err == DK_OK)
-        err = dk_journal_read(journal, seq, &jws, fault);
-    if (err != DK_OK)
-        return err;
-    snprintf(source, sizeof source, "%010" PRId64 ".jws", seq);
-    err = add_record(c, source, jws.data, jws.len, true, fault);
-    if (err == DK_OK && c->count <= WHOLE_MAX && c->listed[c->count - 1].readable &&
-        check_chain(journal, seq, &c->whole[c->count - 1]) != DK_OK)
-        err = dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
-    return err;
-}
+        err = dk_texts_add(&c->checker.texts, source, strlen(source), &listed.source);
+    if (err == DK_OK)
+        err = dk_checker_check(&c->checker, jws, len, journal != NULL, &listed, key_id);
+    if (err == DK_OK && c->count < WHOLE_MAX) {
+        struct entry *entry = &c->whole[c->count];
 
-struct line_context {
-    struct collection *collection;
-    struct dk_fault *fault;
-};
-
-static enum dk_err on_line(void *argument, const char *file, int64_t line, const char *text, size_t len)
-{
-    struct line_context *context = argument;
-    char source[PATH_MAX + 24];
-
-    if (line > 0)
-        snprintf(source, sizeof source, "%s:%" PRId64, file, line);
-    else
-        snprintf(source, sizeof source, "%s", file);
-    return add_record(context->collection, source, text, len, false, context->fault);
-}
-
-// A seq number, "last" or an id names a record of the journal; anything else is a file.
-static bool names_kept(const char *operand)
-{
-    int64_t seq = 0;
-
-    return strcmp(operand, "last") == 0 || dk_parse_i64(operand, 1, DK_SEQ_MAX, &seq) ||
-           (strlen(operand) == DK_UUID_SIZE - 1 && strspn(operand, "0123456789abcdef-") == DK_UUID_SIZE - 1);
-}
-
-static enum dk_err collect(struct collection *c, const struct dk_arguments *arguments, struct dk_fault *fault)
-{
-    dk_auto(journal) struct dk_journal *journal = NULL;
-    struct line_context context = {c, fault};
-    char last[] = "last", *only[] = {last};
-    char **operands = arguments->operand_count > 0 ? arguments->operands : only;
-    int count = arguments->operand_count > 0 ? arguments->operand_count : 1;
-    enum dk_err err = DK_OK;
-
-    for (int i = 0; i < count && err == DK_OK; i++) {
-        if (!names_kept(operands[i])) {
-            err = dk_lines_read(operands[i], DK_LINES_RECORDS, DK_JWS_MAX_BYTES, on_line, &context, fault);
-            continue;
-        }
-        if (journal == NULL)
-            err = dk_journal_open(arguments->settings.state_dir, false, &journal, fault);
-        if (err == DK_OK)
-            err = add_kept(c, journal, operands[i], fault);
+        entry->listed = listed;
+        entry->payload = dk_buf_make(DK_JWS_MAX_BYTES);
+        memcpy(entry->key_id, key_id, sizeof key_id);
+        err = dk_sha256_hex(jws, len, entry->sha256_hex);
+        if (err == DK_OK && listed.readable)
+            err = dk_buf_append(&entry->payload, c->checker.payload.data, c->checker.payload.len);
+        if (err == DK_OK && journal != NULL && listed.readable)
+            err = check_chain(journal, listed.head.seq, entry);
     }
-    return err;
+    if (err != DK_OK)
+        return dk_fail(fault, err, source, NULL, "%s", dk_err_text(err));
+    c->bad += listed.checked == DK_CHECKED_BAD || !listed.readable;
+    c->listed[c->count++] = listed;
+    return DK_OK;
 }
 
 // Writes the page to a file at once, so that no half of it is ever there, with the rights that any new file
@@ -339,17 +194,17 @@ static enum dk_err report(const struct dk_arguments *arguments, const char *key_
                           struct dk_fault *fault)
 {
     dk_auto_keys struct dk_keys keys = {0};
-    struct dk_fault own = {0};
-    enum dk_err err = dk_verb_keys(key_file, arguments->settings.state_dir, &keys, &own);
+    char last[] = "last", *only[] = {last};
+    bool named = arguments->operand_count > 0;
+    enum dk_err err = dk_checker_keys(key_file, arguments->settings.state_dir, &keys, fault);
 
-    // Without a key of its own, whoever only reads records still gets a page, which says that nothing was
-    // checked.
-    if (err != DK_OK && (key_file != NULL || err != DK_ERR_NO_INPUT))
-        return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+    if (err != DK_OK)
+        return err;
 
-    struct collection c = make_collection(&keys, key_file != NULL);
+    struct collection c = {.checker = dk_checker_make(&keys, key_file != NULL)};
 
-    err = collect(&c, arguments, fault);
+    err = dk_records_each(arguments->settings.state_dir, named ? arguments->operands : only,
+                          named ? arguments->operand_count : 1, add_record, &c, fault);
     if (err == DK_OK)
         err = write_page(&c, output, fault);
     if (err == DK_OK && c.bad > 0)
