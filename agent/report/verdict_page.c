@@ -198,6 +198,12 @@ static void add_check(struct dk_markup *m, const json_t *json, bool minor, bool 
     dk_markup_words(m, "%s", check.qcvn ? _("National technical regulation") : _("Target of a plan"));
     dk_markup_add(m, ":</b> ");
     dk_markup_foreign(m, check.basis);
+    if (dk_field_text(json, "unconfirmed")[0] != '\0') {
+        dk_markup_add(m, "<br><b>");
+        dk_markup_words(m, "%s", _("Not seen in the text of the act:"));
+        dk_markup_add(m, "</b> ");
+        dk_markup_foreign(m, dk_field_text(json, "unconfirmed"));
+    }
     dk_markup_add(m, "</p>\n</article>\n");
 }
 

@@ -25,6 +25,10 @@ struct dk_checker {
 struct dk_checker dk_checker_make(const struct dk_keys *keys, bool key_given);
 void dk_checker_free(struct dk_checker *checker);
 
+// --language vi|en, of what is written for people; NULL: the locale's. Errors: USAGE, NO_INPUT (no
+// catalogue).
+enum dk_err dk_verb_use_language(const char *language, struct dk_fault *fault);
+
 // As dk_verb_keys; but who has no key, and named none, gets an empty ring: nothing is then checked.
 enum dk_err dk_checker_keys(const char *key_file, const char *state_dir, struct dk_keys *out,
                             struct dk_fault *fault);

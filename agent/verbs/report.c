@@ -230,13 +230,8 @@ int dk_verb_report(int argc, char **argv)
 
     if (err == DK_OK && arguments.help_shown)
         return 0;
-    if (err == DK_OK && language != NULL && strcmp(language, "vi") != 0 && strcmp(language, "en") != 0)
-        err = dk_fail(&fault, DK_ERR_USAGE, "--language", "use vi or en", "'%s' is no language of reports",
-                      language);
-    if (err == DK_OK && language != NULL && !dk_text_use_language(language))
-        err = dk_fail(&fault, DK_ERR_NO_INPUT, "--language",
-                      "install dokiem's catalogue vi/LC_MESSAGES/dokiem.mo",
-                      "the texts in that language are not there");
+    if (err == DK_OK)
+        err = dk_verb_use_language(language, &fault);
     if (err == DK_OK)
         err = report(&arguments, key_file, output, &fault);
     return err == DK_OK ? 0 : dk_verb_fail("report", &fault);

@@ -12,6 +12,7 @@ const struct dk_verb dk_verbs[] = {
     {"show", "ID", "one record: its id, its number, or 'last'", dk_verb_show},
 #if DK_OFFICE
     {"report", "[ID|SEQ|FILE...]", "one HTML page for people: verdict, plots, how to check it", dk_verb_report},
+    {"export", "[ID|SEQ|FILE...]", "rows for spreadsheets and programs: a row a sample, or a place", dk_verb_export},
     {"verify", "FILE...", "check signatures and the chain, offline", dk_verb_verify},
     {"assess", "[FILE...]", "what a set of records or exported rows says about a place: findings by a profile's rules",
      dk_verb_assess},

@@ -23,6 +23,7 @@ int dk_verb_deliver(int argc, char **argv);
 int dk_verb_status(int argc, char **argv);
 int dk_verb_list(int argc, char **argv);
 int dk_verb_show(int argc, char **argv);
+int dk_verb_export(int argc, char **argv);
 int dk_verb_report(int argc, char **argv);
 int dk_verb_verify(int argc, char **argv);
 int dk_verb_assess(int argc, char **argv);
