@@ -26,6 +26,8 @@ enum {
     HELD_MAX_BYTES = 64 << 20,          // bodies of all requests that are still coming in
     SKIP_MAX_BYTES = 16 << 20, // of a body that will not be used: read so that the answer gets through
     RETRY_AFTER_S = 30,        // what 503 asks for
+    GROUP_MAX = 64,               // requests that are kept in one transaction …
+    GROUP_MAX_BYTES = 8 << 20,    // … and their bodies, so that other programs get at the store in between
 };
 
 // One TCP connection. A request must be complete, and its answer taken, within the timeout from `since`.
@@ -41,7 +43,9 @@ struct dk_http {
     struct dk_http_options options;
     struct MHD_Daemon *daemon; // owned
     struct dk_limit *limit;    // owned
+    struct dk_intake *intake;  // owned
     struct connection *connections;
+    struct request *waiting, **waiting_end; // requests with records, complete, not taken yet
     struct dk_counters counters;
     struct dk_mono checked; // when healthz last wrote, and what came of it
     bool healthy;
@@ -55,6 +59,9 @@ struct request {
     int64_t retry_after_s; // 0 for none
     struct dk_buf body;
     size_t skipped; // bytes of a body that will not be used
+    struct request *next;       // that waits
+    struct MHD_Connection *mhd; // borrowed; suspended while the request waits
+    struct dk_buf taken;        // the answer, once the records were taken
 };
 
 typedef struct MHD_Response *handler(struct dk_http *http, struct MHD_Connection *mhd,
@@ -98,20 +105,53 @@ static void say_fault(const struct dk_http *http, const struct dk_fault *fault)
 static struct MHD_Response *post_records(struct dk_http *http, struct MHD_Connection *mhd,
                                          struct request *request)
 {
-    dk_auto_buf struct dk_buf answer = dk_buf_make(DK_ANSWER_MAX_BYTES);
+    (void)http;
+    (void)mhd;
+    return dk_read_text("application/x-ndjson", dk_buf_text(&request->taken), request->taken.len);
+}
+
+// Records are taken after the library has looked at all connections: what came in together is synced together.
+static void wait_for_others(struct dk_http *http, struct MHD_Connection *mhd, struct request *request)
+{
+    request->mhd = mhd;
+    *http->waiting_end = request;
+    http->waiting_end = &request->next;
+    MHD_suspend_connection(mhd);
+}
+
+// Takes the records of some of the requests that wait, the oldest first, and lets their connections go on.
+static void take_group(struct dk_http *http)
+{
+    struct dk_intake_request group[GROUP_MAX];
     struct dk_fault fault = {0};
     int64_t forks = http->counters.records.forks;
+    size_t count = 0, bytes = 0;
+    struct request *at;
 
-    (void)mhd;
-    request->status = dk_records_take(http->store, http->key, dk_wall_now(), dk_buf_text(&request->body),
-                                      request->body.len, &http->counters.records, &answer, &fault);
-    if (request->status == 503)
-        request->retry_after_s = RETRY_AFTER_S;
+    for (at = http->waiting; at != NULL && count < GROUP_MAX; at = at->next) {
+        if (count > 0 && bytes + at->body.len > GROUP_MAX_BYTES)
+            break;
+        group[count++] = (struct dk_intake_request){
+            .body = dk_buf_text(&at->body), .len = at->body.len, .answer = dk_buf_make(DK_ANSWER_MAX_BYTES)};
+        bytes += at->body.len;
+    }
+    dk_intake_take(http->intake, dk_wall_now(), group, count, &http->counters.records, &fault);
+    for (size_t i = 0; i < count; i++) {
+        struct request *request = http->waiting;
+
+        http->waiting = request->next;
+        request->taken = group[i].answer;
+        request->status = group[i].status;
+        request->retry_after_s = request->status == 503 ? RETRY_AFTER_S : group[i].retry_after_s;
+        http->counters.limited += request->status == 429;
+        MHD_resume_connection(request->mhd);
+    }
+    if (http->waiting == NULL)
+        http->waiting_end = &http->waiting;
     if (http->counters.records.forks > forks)
         (void)dk_fail(&fault, DK_ERR_DATA, "ALARM", "see: dokiem-collector devices",
                       "a device sent a record that contradicts its chain");
     say_fault(http, &fault);
-    return dk_read_text("application/x-ndjson", dk_buf_text(&answer), answer.len);
 }
 
 static struct MHD_Response *post_devices(struct dk_http *http, struct MHD_Connection *mhd,
@@ -392,8 +432,12 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *mhd, co
         *len = 0;
         return result;
     }
+    if (request->status == 0 && request->route->handle == post_records) {
+        wait_for_others(http, mhd, request);
+        return MHD_YES;
+    }
     return answer(mhd, request,
-                  request->status != 0 ? refuse(request, request->status, request->reason)
+                  request->status != 0 && request->mhd == NULL ? refuse(request, request->status, request->reason)
                                        : request->route->handle(http, mhd, request));
 }
 
@@ -409,6 +453,7 @@ static void on_completed(void *argument, struct MHD_Connection *mhd, void **stat
     connection_of(mhd)->since = dk_mono_now();
     http->counters.bytes_held -= (int64_t)request->body.len;
     dk_buf_free(&request->body);
+    dk_buf_free(&request->taken);
     free(request);
     *state = NULL;
 }
@@ -455,8 +500,10 @@ enum dk_err dk_http_open(const struct dk_http_options *options, struct dk_store 
     dk_auto(http) struct dk_http *http = calloc(1, sizeof *http);
     int fd = -1;
 
-    if (http == NULL || dk_limit_new(options->rate, &http->limit) != DK_OK)
+    if (http == NULL || dk_limit_new(options->rate, &http->limit) != DK_OK ||
+        dk_intake_new(store, key, options->rate, &http->intake) != DK_OK)
         return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
+    http->waiting_end = &http->waiting;
     http->store = store;
     http->key = key;
     http->options = *options;
@@ -467,7 +514,7 @@ enum dk_err dk_http_open(const struct dk_http_options *options, struct dk_store 
     if (err != DK_OK)
         return err;
     http->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         (unsigned)CONNECTIONS_PER_ADDRESS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
@@ -489,6 +536,7 @@ void dk_http_free(struct dk_http *http)
         return;
     if (http->daemon != NULL)
         MHD_stop_daemon(http->daemon);
+    dk_intake_free(http->intake);
     dk_limit_free(http->limit);
     free(http);
 }
@@ -505,16 +553,22 @@ enum dk_err dk_http_serve(struct dk_http *http, int stop_fd, struct dk_fault *fa
         {.fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, .events = POLLIN},
     };
     struct dk_mono swept = dk_mono_now();
+    bool taken = false;
 
     while ((fds[0].revents & POLLIN) == 0) {
         MHD_UNSIGNED_LONG_LONG wait_ms = 1000, library_ms;
 
-        if (MHD_get_timeout(http->daemon, &library_ms) == MHD_YES && library_ms < wait_ms)
+        if (taken)
+            wait_ms = 0; // their answers are to be sent
+        else if (MHD_get_timeout(http->daemon, &library_ms) == MHD_YES && library_ms < wait_ms)
             wait_ms = library_ms;
         if (poll(fds, 2, (int)wait_ms) < 0 && errno != EINTR)
             return dk_fail(fault, DK_ERR_IO, "poll", NULL, "%s", strerror(errno));
         if (MHD_run(http->daemon) != MHD_YES)
             return dk_fail(fault, DK_ERR_IO, "http", NULL, "the HTTP server has stopped");
+        taken = http->waiting != NULL;
+        while (http->waiting != NULL)
+            take_group(http);
 
         struct dk_mono now = dk_mono_now();
 

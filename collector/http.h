@@ -12,7 +12,7 @@
 struct dk_http_options {
     const char *listen;     // "ADDR:PORT", "[ADDR]:PORT"; port 0 takes a free one
     const char *read_token; // asked of whoever reads; NULL: only clients on this machine may read
-    int64_t rate;           // requests a second and address; 0 for no limit
+    int64_t rate;           // requests a second and address, and device; 0 for no limit
     void (*say)(const struct dk_fault *fault); // called for what the operator should know; may be NULL
     int64_t timeout_ns;                        // within which a request must be complete and its answer taken
 };

@@ -50,7 +50,7 @@ static const char usage[] =
     "  --key FILE           the collector's private key (PEM, mode 0600)\n"
     "  --read-token FILE    who reads records and devices must send this token (Authorization: Bearer);\n"
     "                       without it only clients on this machine may read\n"
-    "  --rate N             requests a second that one address may make (default 20, 0: no limit)\n"
+    "  --rate N             requests a second that one address, or one device, may make (default 20, 0: no limit)\n"
     "  --timeout TIME       within which a request must be complete (default 60s)\n"
     "  --expires TIME       of a token: a number and s, m, h or d (default 24h)\n"
     "  --approve            of a token: the device it enrols may deliver at once\n"

@@ -7,17 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/base64url.h"
 #include "agent/base/sha256.h"
 #include "agent/record/rotation.h"
 #include "agent/record/seal.h"
+#include "collector/limit.h"
+#include "collector/signers.h"
 
 enum { REASON_SIZE = DK_FAULT_WHERE_SIZE + 2 + DK_FAULT_WHAT_SIZE };
 
-struct intake {
-    struct dk_store *store;
-    const struct dk_key *collector;
-    struct dk_wall now;
-    struct dk_intake_counts counts;
+struct dk_intake {
+    struct dk_store *store;         // borrowed
+    const struct dk_key *collector; // borrowed
+    struct dk_signers *signers;     // owned
+    struct dk_limit *limit;         // owned
+    struct dk_wall now;             // of the requests that are being taken
 };
 
 // One record on its way in, and what is answered.
@@ -32,6 +36,8 @@ struct entry {
     char reason[REASON_SIZE];
     struct dk_fault fault;
     struct dk_buf receipt;
+    bool first; // of its request
+    int64_t retry_after_s;
 };
 
 enum dk_place dk_record_place(const struct dk_record_head *head, const char *sha256,
@@ -85,7 +91,7 @@ static enum dk_err refuse_for_fault(struct entry *entry, unsigned status)
     return DK_OK;
 }
 
-static enum dk_err make_receipt(const struct intake *intake, struct entry *entry, int64_t last_seq)
+static enum dk_err make_receipt(const struct dk_intake *intake, struct entry *entry, int64_t last_seq)
 {
     char received[DK_RFC3339_SIZE];
 
@@ -105,7 +111,7 @@ static enum dk_err make_receipt(const struct intake *intake, struct entry *entry
     return err;
 }
 
-static enum dk_err keep(struct intake *intake, struct entry *entry, int64_t last_seq)
+static enum dk_err keep(struct dk_intake *intake, struct entry *entry, int64_t last_seq)
 {
     const struct dk_record_head *head = &entry->head;
     enum dk_err err = make_receipt(intake, entry, head->seq > last_seq ? head->seq : last_seq);
@@ -137,7 +143,7 @@ static const char *kept_hash(const struct dk_record_head *head, const struct dk_
     return kept_seq < head->seq ? around->before : around->after_prev;
 }
 
-static enum dk_err remember_fork(struct intake *intake, struct entry *entry, int64_t kept_seq, const char *kept)
+static enum dk_err remember_fork(struct dk_intake *intake, struct entry *entry, int64_t kept_seq, const char *kept)
 {
     const struct dk_fork fork = {.device = entry->head.device_id,
                                  .seq = entry->head.seq,
@@ -151,7 +157,7 @@ static enum dk_err remember_fork(struct intake *intake, struct entry *entry, int
 }
 
 // Takes the new key of a rotation. Refused (400) when its word does not hold or it is somebody's already.
-static enum dk_err take_new_key(struct intake *intake, struct entry *entry)
+static enum dk_err take_new_key(struct dk_intake *intake, struct entry *entry)
 {
     const struct dk_record_head *head = &entry->head;
     const struct dk_rotation_place place = {head->device_id, entry->key.id, head->seq, head->prev};
@@ -177,7 +183,7 @@ static enum dk_err take_new_key(struct intake *intake, struct entry *entry)
     return err == DK_OK ? dk_store_end_key(intake->store, entry->key.id, head->seq, &entry->fault) : err;
 }
 
-static enum dk_err place(struct intake *intake, struct entry *entry)
+static enum dk_err place(struct dk_intake *intake, struct entry *entry)
 {
     const struct dk_record_head *head = &entry->head;
     struct dk_neighbours around = {0};
@@ -210,10 +216,10 @@ static enum dk_err place(struct intake *intake, struct entry *entry)
 }
 
 // Nothing of the payload is looked at before the signature holds.
-static enum dk_err check_signature(struct intake *intake, struct entry *entry, struct dk_device *device)
+static enum dk_err check_signature(struct dk_intake *intake, struct entry *entry, struct dk_device *device)
 {
     char kid[DK_SHA256_TEXT_SIZE];
-    dk_auto(key) struct dk_key *key = NULL;
+    const struct dk_key *key = NULL;
     enum dk_err err = dk_jws_key_id(entry->jws, entry->len, DK_TYP_RECORD, kid, &entry->fault);
 
     if (err != DK_OK)
@@ -224,7 +230,7 @@ static enum dk_err check_signature(struct intake *intake, struct entry *entry, s
     if (err == DK_OK)
         err = dk_store_device(intake->store, entry->key.device, device, &entry->fault);
     if (err == DK_OK)
-        err = dk_key_read_public(kid, entry->key.jwk, strlen(entry->key.jwk), &key, &entry->fault);
+        err = dk_signers_get(intake->signers, kid, entry->key.jwk, &key, &entry->fault);
     if (err != DK_OK)
         return err == DK_ERR_DATA || err == DK_ERR_NO_INPUT ? DK_ERR_IO : err; // the store is damaged
     err = dk_open(key, DK_TYP_RECORD, entry->jws, entry->len, &entry->payload, &entry->fault);
@@ -233,8 +239,21 @@ static enum dk_err check_signature(struct intake *intake, struct entry *entry, s
     return err;
 }
 
+// What a device asks for counts once it has signed: nobody can use up another one's share.
+static bool is_too_often(struct dk_intake *intake, struct entry *entry, const char *device)
+{
+    struct in6_addr name;
+    uint8_t hash[DK_SHA256_SIZE];
+
+    if (!entry->first || !dk_base64url_decode_exact(device, strlen(device), hash, sizeof hash))
+        return false;
+    memcpy(&name, hash, sizeof name);
+    entry->retry_after_s = dk_limit_take(intake->limit, &name, dk_mono_now());
+    return entry->retry_after_s > 0;
+}
+
 // Decides on one record. An error means that the collector itself cannot go on (503), whatever the record.
-static enum dk_err take(struct intake *intake, struct entry *entry)
+static enum dk_err take(struct dk_intake *intake, struct entry *entry)
 {
     struct dk_device device = {0};
 
@@ -249,6 +268,8 @@ static enum dk_err take(struct intake *intake, struct entry *entry)
         return refuse(entry, 403, "the device is enrolled, but not approved yet");
     if (strcmp(device.state, DK_DEVICE_APPROVED) != 0)
         return refuse(entry, 403, "the device is revoked");
+    if (is_too_often(intake, entry, device.id))
+        return refuse(entry, 429, "too many requests from this device");
     err = dk_record_read_head(dk_buf_text(&entry->payload), entry->payload.len, &entry->head, &entry->fault);
     if (err != DK_OK)
         return err == DK_ERR_DATA ? refuse_for_fault(entry, 400) : err;
@@ -287,6 +308,8 @@ static void count(struct dk_intake_counts *counts, unsigned status)
     case 409:
         counts->forks++;
         break;
+    case 429:
+        break;
     default:
         counts->unavailable++;
         break;
@@ -303,35 +326,38 @@ static enum dk_err answer_entry(const struct entry *entry, struct dk_buf *answer
                        answer);
 }
 
-static enum dk_err take_lines(struct intake *intake, const char *body, size_t len, unsigned *whole,
-                              struct dk_buf *answer, struct dk_fault *fault)
+static enum dk_err take_lines(struct dk_intake *intake, struct dk_intake_request *request,
+                              struct dk_intake_counts *counts, struct dk_fault *fault)
 {
     unsigned failed = 0;
+    int64_t stored = counts->stored;
 
-    for (const char *at = body, *end = body + len; at < end;) {
+    for (const char *at = request->body, *end = at + request->len; at < end;) {
         const char *line_end = memchr(at, '\n', (size_t)(end - at));
         struct entry entry = {
             .jws = at,
             .len = (size_t)((line_end != NULL ? line_end : end) - at),
             .payload = dk_buf_make(DK_JWS_MAX_BYTES),
             .receipt = dk_buf_make(DK_JWS_MAX_BYTES),
+            .first = at == request->body,
         };
         enum dk_err err = take(intake, &entry);
 
         if (err == DK_OK)
-            err = answer_entry(&entry, answer);
+            err = answer_entry(&entry, &request->answer);
         dk_buf_free(&entry.payload);
         dk_buf_free(&entry.receipt);
         if (err != DK_OK)
             return dk_fail(fault, err, entry.fault.where, entry.fault.todo, "%s", entry.fault.what);
-        count(&intake->counts, entry.status);
+        count(counts, entry.status);
+        request->retry_after_s = entry.retry_after_s;
         if (entry.status >= 300 && failed == 0)
             failed = entry.status;
         if (entry.status > 400)
             break;
         at += entry.len + 1;
     }
-    *whole = failed != 0 ? failed : intake->counts.stored > 0 ? 201 : 200;
+    request->status = failed != 0 ? failed : counts->stored > stored ? 201 : 200;
     return DK_OK;
 }
 
@@ -344,45 +370,103 @@ static size_t count_lines(const char *body, size_t len)
     return lines;
 }
 
-static unsigned answer_whole(unsigned status, const char *reason, struct dk_buf *answer)
+static void answer_whole(struct dk_intake_request *request, unsigned status, const char *reason)
 {
-    dk_buf_free(answer);
+    dk_buf_free(&request->answer);
     // Without memory for these few words the status alone must do.
-    return dk_answer_refusal(status, reason, answer) == DK_OK ? status : 503;
+    request->status = dk_answer_refusal(status, reason, &request->answer) == DK_OK ? status : 503;
+}
+
+// True when the request is answered already: it cannot be one of records.
+static bool is_refused(struct dk_intake_request *request)
+{
+    size_t lines = count_lines(request->body, request->len);
+
+    if (lines == 0)
+        answer_whole(request, 400, "there is no record in the request");
+    else if (lines > DK_LINES_MAX)
+        answer_whole(request, 413, "there are more than 1000 records in the request");
+    return lines == 0 || lines > DK_LINES_MAX;
+}
+
+static enum dk_err take_all(struct dk_intake *intake, struct dk_intake_request *requests, size_t count,
+                            struct dk_intake_counts *counts, struct dk_fault *fault)
+{
+    enum dk_err err = dk_store_begin(intake->store, fault);
+
+    for (size_t i = 0; err == DK_OK && i < count; i++)
+        if (!is_refused(&requests[i]))
+            err = take_lines(intake, &requests[i], counts, fault);
+    if (err == DK_OK)
+        err = dk_store_commit(intake->store, fault);
+    // All or nothing: an answer must never promise what is not on disk.
+    if (err != DK_OK)
+        dk_store_rollback(intake->store);
+    return err;
+}
+
+void dk_intake_take(struct dk_intake *intake, struct dk_wall now, struct dk_intake_request *requests, size_t count,
+                    struct dk_intake_counts *counts, struct dk_fault *fault)
+{
+    struct dk_intake_counts taken = *counts;
+
+    intake->now = now;
+
+    enum dk_err err = take_all(intake, requests, count, &taken, fault);
+
+    if (err == DK_OK) {
+        *counts = taken;
+        return;
+    }
+    if (count == 1) {
+        (void)dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
+        counts->unavailable++;
+        answer_whole(requests, 503, "the store cannot be written now; keep the records and try again");
+        return;
+    }
+    // One of them may be to blame: each by itself.
+    for (size_t i = 0; i < count; i++) {
+        dk_buf_free(&requests[i].answer);
+        dk_intake_take(intake, now, &requests[i], 1, counts, fault);
+    }
+}
+
+enum dk_err dk_intake_new(struct dk_store *store, const struct dk_key *collector, int64_t device_rate,
+                          struct dk_intake **out)
+{
+    dk_auto(intake) struct dk_intake *intake = calloc(1, sizeof *intake);
+
+    if (intake == NULL || dk_signers_new(&intake->signers) != DK_OK ||
+        dk_limit_new(device_rate, &intake->limit) != DK_OK)
+        return DK_ERR_MEMORY;
+    intake->store = store;
+    intake->collector = collector;
+    *out = intake;
+    intake = NULL;
+    return DK_OK;
+}
+
+void dk_intake_free(struct dk_intake *intake)
+{
+    if (intake == NULL)
+        return;
+    dk_signers_free(intake->signers);
+    dk_limit_free(intake->limit);
+    free(intake);
 }
 
 unsigned dk_records_take(struct dk_store *store, const struct dk_key *collector, struct dk_wall now,
                          const char *body, size_t len, struct dk_intake_counts *counts, struct dk_buf *answer,
                          struct dk_fault *fault)
 {
-    struct intake intake = {.store = store, .collector = collector, .now = now, .counts = *counts};
-    size_t lines = count_lines(body, len);
-    unsigned status = 0;
+    dk_auto(intake) struct dk_intake *intake = NULL;
+    struct dk_intake_request request = {.body = body, .len = len, .answer = *answer};
 
-    intake.counts = (struct dk_intake_counts){0};
-    if (lines == 0)
-        return answer_whole(400, "there is no record in the request", answer);
-    if (lines > DK_LINES_MAX)
-        return answer_whole(413, "there are more than 1000 records in the request", answer);
-
-    enum dk_err err = dk_store_begin(store, fault);
-
-    if (err == DK_OK)
-        err = take_lines(&intake, body, len, &status, answer, fault);
-    if (err == DK_OK)
-        err = dk_store_commit(store, fault);
-    if (err != DK_OK) {
-        // All or nothing: an answer must never promise what is not on disk.
-        dk_store_rollback(store);
-        (void)dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
-        counts->unavailable++;
-        return answer_whole(503, "the store cannot be written now; keep the records and try again", answer);
-    }
-    counts->stored += intake.counts.stored;
-    counts->there += intake.counts.there;
-    counts->malformed += intake.counts.malformed;
-    counts->unauthenticated += intake.counts.unauthenticated;
-    counts->forbidden += intake.counts.forbidden;
-    counts->forks += intake.counts.forks;
-    return status;
+    if (dk_intake_new(store, collector, 0, &intake) != DK_OK) {
+        (void)dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
+        answer_whole(&request, 503, "out of memory");
+    } else
+        dk_intake_take(intake, now, &request, 1, counts, fault);
+    *answer = request.answer;
+    return request.status;
 }

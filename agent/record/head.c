@@ -94,6 +94,62 @@ static bool get_dropped(const json_t *root, struct dk_record_head *head)
            head->dropped_first <= head->dropped_last && head->dropped_last < head->seq;
 }
 
+// The end of the flat array of integers at `at`, written without spaces; NULL when it is anything else.
+static const char *end_of_integers(const char *at, const char *end)
+{
+    enum { DIGITS_MAX = 18 }; // any such number fits an int64_t
+
+    do {
+        at++;
+        if (at < end && *at == '-')
+            at++;
+
+        const char *first = at;
+
+        while (at < end && *at >= '0' && *at <= '9')
+            at++;
+        if (at == first || at - first > DIGITS_MAX || (*first == '0' && at - first > 1))
+            return NULL;
+    } while (at < end && *at == ',');
+    return at < end && *at == ']' ? at + 1 : NULL;
+}
+
+// Appends the text with its flat arrays of integers emptied: series of samples are most of a record, and to build a
+// tree of them most of the cost of reading its head. What is emptied was valid and held nothing but integers, so the
+// rest is valid JSON if, and only if, the whole is.
+static enum dk_err leave_out_series(const char *json, size_t len, struct dk_buf *out)
+{
+    const char *at = json, *end = json + len, *copied = json;
+    enum dk_err err = DK_OK;
+
+    while (err == DK_OK && at < end) {
+        const char *after = NULL;
+
+        if (*at == '"') {
+            for (at++; at < end && *at != '"'; at++)
+                at += *at == '\\' && at + 1 < end;
+        } else if (*at == '[' && (after = end_of_integers(at, end)) != NULL) {
+            err = dk_buf_append(out, copied, (size_t)(at + 1 - copied));
+            copied = after - 1;
+            at = copied;
+        }
+        at++;
+    }
+    return err == DK_OK ? dk_buf_append(out, copied, (size_t)(end - copied)) : err;
+}
+
+static json_t *load(const char *json, size_t len, json_error_t *error, enum dk_err *err)
+{
+    dk_auto_buf struct dk_buf rest = dk_buf_make(len);
+
+    *err = leave_out_series(json, len, &rest);
+
+    json_t *root = *err == DK_OK ? dk_json_load(dk_buf_text(&rest), rest.len, error, err) : NULL;
+
+    // Said of the whole text, so that line and column are the reader's.
+    return root != NULL || *err == DK_ERR_MEMORY ? root : dk_json_load(json, len, error, err);
+}
+
 enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_head *out,
                                 struct dk_fault *fault)
 {
@@ -102,7 +158,7 @@ enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_h
 
     json_error_t error;
     enum dk_err loaded = DK_OK;
-    dk_auto(json) json_t *root = dk_json_load(json, len, &error, &loaded);
+    dk_auto(json) json_t *root = load(json, len, &error, &loaded);
 
     if (loaded == DK_ERR_MEMORY)
         return dk_fail(fault, DK_ERR_MEMORY, "record", NULL, "out of memory");

@@ -2,30 +2,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many records a second the collector verifies and keeps, durable before it answers: collector.py COLLECTOR LOAD
 
-Rows: size of the records, records a request, connections. DOKIEM_RECORDS (20000) records a row; DOKIEM_PAYLOAD, a file
-with a record's payload (`dokiem show --format json`), else one is made up of the size of a run of 10 s. The load
-generator runs on the same machine; the collector's own CPU time is given beside the wall clock. Prints, asserts nothing.
+Rows: length of the run that the record is of, records a request, connections. DOKIEM_RECORDS (20000) records a row;
+DOKIEM_FOLDER: where the store is. The load generator runs on the same machine; the collector's own CPU time is given
+beside the wall clock. Prints, asserts nothing.
 """
 import json
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 
 COLLECTOR, LOAD = sys.argv[1:3]
 RECORDS = int(os.environ.get("DOKIEM_RECORDS", "20000"))
-ROWS = [("small", 1, 32), ("small", 50, 8), ("run", 1, 32), ("run", 50, 8)]
+ROWS = [(seconds, batch, connections) for seconds in (0, 10, 30) for batch, connections in ((1, 32), (50, 8))]
 
 
-def payload_of_a_run(path):
-    """Four streams down and up, a sample every 50 ms for 10 s."""
+def payload_of_a_run(path, seconds):
+    """Four streams down and up, a sample every 50 ms."""
     def direction(scale):
         return {"status": "ok", "rate_bps": 93000000, "rate_whole_bps": 92000000, "streams": 4, "stop": "time",
                 "series": {"interval_ns": 50000000,
-                           "bytes": [[i * scale + s for i in range(1, 201)] for s in range(4)]}}
+                           "bytes": [[i * scale + s for i in range(1, seconds * 20 + 1)] for s in range(4)]}}
     with open(path, "w", encoding="utf-8") as out:
         json.dump({"schema": "dokiem.record/1", "id": "", "seq": 1, "prev": None, "kind": "measurement",
                    "device": {"id": "", "software": "dokiem", "version": "0"},
@@ -33,29 +32,24 @@ def payload_of_a_run(path):
                    "download": direction(148731), "upload": direction(14873)}, out)
 
 
-def row(folder, size, batch, connections, payload):
+def row(folder, seconds, batch, connections):
     store = "sqlite:" + os.path.join(folder, "records.sqlite")
     key = os.path.join(folder, "collector.pem")
     chains = os.path.join(folder, "chains")
+    payload = os.path.join(folder, "payload.json")
     os.mkdir(chains)
+    payload_of_a_run(payload, seconds)
     devices = max(connections, 64)
     subprocess.run([COLLECTOR, "keygen", "--key", key], check=True, stdout=subprocess.DEVNULL)
     subprocess.run([LOAD, "prepare", store, chains, str(devices), str(RECORDS // devices),
-                    "-" if size == "small" else payload], check=True)
+                    payload if seconds > 0 else "-"], check=True)
     process = subprocess.Popen([COLLECTOR, "--listen", "127.0.0.1:0", "--store", store, "--key", key, "--rate", "0"],
                                stdout=subprocess.PIPE, text=True)
     port = process.stdout.readline().rsplit(":", 1)[1].strip()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:
-        perf = None
-        if os.environ.get("DOKIEM_PERF"):
-            perf = subprocess.Popen(["perf", "record", "-q", "-g", "-o", os.environ["DOKIEM_PERF"] + f"-{size}-{batch}",
-                                     "-p", str(process.pid)])
         out = json.loads(subprocess.run([LOAD, "send", port, chains, str(batch), str(connections)], check=True,
                                         capture_output=True, text=True).stdout)
-        if perf:
-            perf.send_signal(signal.SIGINT)
-            perf.wait()
         middle = resource.getrusage(resource.RUSAGE_CHILDREN)
     finally:
         process.terminate()
@@ -64,22 +58,19 @@ def row(folder, size, batch, connections, payload):
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     load_s = middle.ru_utime + middle.ru_stime - before.ru_utime - before.ru_stime
     user_s, system_s = after.ru_utime - middle.ru_utime, after.ru_stime - middle.ru_stime
-    seconds = out["ns"] / 1e9
-    print(f"{size:6} {out['bytes'] / out['records'] / 1000:6.1f} kB  {batch:4} a request  {connections:3} connections"
-          f"  {out['records'] / seconds:7.0f} records/s  {out['bytes'] / seconds / 1e6:6.1f} MB/s"
+    took_s = out["ns"] / 1e9
+    print(f"run of {seconds:2} s  {out['bytes'] / out['records'] / 1000:5.1f} kB  {batch:2} a request  {connections:2}"
+          f" connections  {out['records'] / took_s:6.0f} records/s  {out['bytes'] / took_s / 1e6:6.1f} MB/s"
           f"  p50 {out['p50_ns'] / 1e6:6.1f} ms  p99 {out['p99_ns'] / 1e6:6.1f} ms"
-          f"  CPU a record {1e6 * (user_s + system_s) / out['records']:5.0f} us ({1e6 * system_s / out['records']:.0f}"
+          f"  CPU a record {1e6 * (user_s + system_s) / out['records']:4.0f} us ({1e6 * system_s / out['records']:.0f}"
           f" of it kernel), load generator {1e6 * load_s / out['records']:.0f} us", flush=True)
 
 
 def main():
-    for size, batch, connections in ROWS:
+    for seconds, batch, connections in ROWS:
         folder = tempfile.mkdtemp(prefix="dokiem-load-", dir=os.environ.get("DOKIEM_FOLDER"))
         try:
-            payload = os.environ.get("DOKIEM_PAYLOAD") or os.path.join(folder, "payload.json")
-            if not os.environ.get("DOKIEM_PAYLOAD"):
-                payload_of_a_run(payload)
-            row(folder, size, batch, connections, payload)
+            row(folder, seconds, batch, connections)
         finally:
             shutil.rmtree(folder)
 

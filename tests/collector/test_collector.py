@@ -363,6 +363,48 @@ class Http(Case):
         # Behind a proxy each client has its own share.
         self.assertEqual(collector.request("GET", "/metrics", headers={"X-Forwarded-For": "192.0.2.1"})[0], 200)
 
+    def test_rate_limit_of_a_device(self):
+        """A device has its share wherever it comes from; who cannot sign uses up nobody's."""
+        collector = self.collector("--rate", "1")
+        device, other = collector.approved(self.device()), collector.approved(self.device("other"))
+        jws = device.record()
+        forged = jws[:-4] + "AAAA"
+
+        def send(line, number):
+            return collector.request("POST", "/v1/records", line, {
+                "Content-Type": "application/jose", "X-Forwarded-For": f"192.0.2.{number}"})
+        self.assertEqual({send(forged, i)[0] for i in range(1, 31)}, {401})
+        self.assertEqual([send(jws, i)[0] for i in range(31, 41)], [201] + [200] * 9)
+        status, answer, headers = send(jws, 50)
+        self.assertEqual((status, json.loads(answer)["status"]), (429, 429))
+        self.assertGreaterEqual(int(headers["Retry-After"]), 1)
+        self.assertEqual(send(other.record(), 50)[0], 201)
+        self.assertIn("dokiem_collector_limited_total 1\n", collector.request("GET", "/metrics")[1])
+
+    def test_requests_that_come_together_do_not_mix(self):
+        """Many at once are kept in one transaction: each gets its own answer, whatever the others are."""
+        collector, device = self.ready()
+        devices = [collector.approved(self.device(f"d{i}")) for i in range(3)]
+        bodies = [[device.record()], ["nonsense"], ["x\n" * 1001], [""], [self.device("stranger").record()],
+                  *[[d.record(), d.record()] for d in devices]]
+        expected = [[201], [400], [413], [400], [401], [201, 201], [201, 201], [201, 201]]
+        database = sqlite3.connect(collector.database, isolation_level=None)
+        self.addCleanup(database.close)
+        connections = []
+        for body in bodies:
+            connections.append(http.client.HTTPConnection("127.0.0.1", collector.port, timeout=20))
+            self.addCleanup(connections[-1].close)
+            connections[-1].connect()
+        database.execute("BEGIN IMMEDIATE")  # the first ones wait for this, the rest for them
+        for connection, body in zip(connections, bodies):
+            connection.request("POST", "/v1/records", "\n".join(body), {"Content-Type": "application/jose"})
+        database.execute("ROLLBACK")
+        for connection, statuses in zip(connections, expected):
+            answer = connection.getresponse()
+            lines = [json.loads(line) for line in answer.read().splitlines()]
+            self.assertEqual((answer.status, [line["status"] for line in lines]), (statuses[0], statuses))
+        self.assertEqual([collector.devices()[d.id]["records"] for d in (device, *devices)], [1, 2, 2, 2])
+
     def test_a_slow_client_is_ended_and_holds_nobody_up(self):
         collector, device = self.ready("--timeout", "2s")
         slow = []

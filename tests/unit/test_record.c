@@ -445,6 +445,46 @@ static void a_bad_head_is_refused(void)
         CU_ASSERT_EQUAL(dk_record_read_head(good, len, &head, NULL), DK_ERR_DATA);
 }
 
+static void same_head(const char *text, size_t len)
+{
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    // With a space after each comma no series is passed over.
+    char *spaced = root == NULL ? NULL : json_dumps(root, 0);
+    struct dk_record_head head = {.seq = 42}, other = {.seq = 42};
+    enum dk_err err = dk_record_read_head(text, len, &head, NULL);
+
+    CU_ASSERT_EQUAL(err, spaced == NULL ? DK_ERR_DATA : dk_record_read_head(spaced, strlen(spaced), &other, NULL));
+    CU_ASSERT_EQUAL(memcmp(&head, &other, sizeof head), 0);
+    free(spaced);
+    json_decref(root);
+}
+
+// The head of a record is read without a tree of its series; nothing else may come of it.
+static void series_are_passed_over_not_skipped(void)
+{
+    static const char *const series[] = {
+        "[1,2,3]", "[0,-1,999999999999999999]", "[[1,2],[3],[]]", "[1,2,]", "[01]", "[1 ,2]", "[1,2", "[-]", "[1,,2]",
+        "[1.5]", "\"[1,2]\"", "\"\\\"[1,2]", "[1,2]]", "1]", "[1,\"[2]\"]", "[12345678901234567890]",
+        "{\"a\":[1,2],\"a\":[1,2]}",
+    };
+    static const char head[] = HEAD(SCHEMA, ID, "2", HASH, KIND, HASH, START);
+    static const char letters[] = "[]{},:\"\\-019 e.";
+    char text[1024];
+
+    for (size_t i = 0; i < sizeof series / sizeof series[0]; i++) {
+        int len = snprintf(text, sizeof text, "%.*s,\"x\":%s,\"y\":[4,5,6]}", (int)sizeof head - 2, head, series[i]);
+
+        same_head(text, (size_t)len);
+        for (int times = 0; times < 300; times++) {
+            char *at = &text[dk_random_between((int)strlen(head) - 1, len - 1)], was = *at;
+
+            *at = letters[dk_random_between(0, (int)sizeof letters - 2)];
+            same_head(text, (size_t)len);
+            *at = was;
+        }
+    }
+}
+
 static void uuids_are_version_7_in_order_and_distinct(void)
 {
     char last[DK_UUID_SIZE] = "";
@@ -486,6 +526,7 @@ int main(int argc, char **argv)
         DK_CASE(the_head_is_read_back),
         DK_CASE(the_origin_is_read_or_empty),
         DK_CASE(a_bad_head_is_refused),
+        DK_CASE(series_are_passed_over_not_skipped),
         DK_CASE(uuids_are_version_7_in_order_and_distinct),
         {0},
     };
