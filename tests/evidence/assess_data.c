@@ -29,7 +29,8 @@ static void identify(int64_t number, struct dk_wall start, char out[static DK_UU
     uint64_t ms = (uint64_t)(start.ns / DK_NS_PER_MS);
 
     snprintf(out, DK_UUID_SIZE, "%08" PRIx64 "-%04" PRIx64 "-7%03x-8%03x-%012" PRIx64, ms >> 16 & UINT32_MAX,
-             ms & 0xffff, (unsigned)(number >> 12 & 0xfff), (unsigned)(number & 0xfff), (uint64_t)number);
+             ms & 0xffff, (unsigned)(number >> 12 & 0xfff), (unsigned)(number & 0xfff),
+             (uint64_t)number & UINT64_C(0xffffffffffff));
 }
 
 static struct dk_wall start_of(int64_t number, int64_t count)
