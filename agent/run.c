@@ -6,6 +6,7 @@
 #include "agent/journal/journal.h"
 #include "agent/journal/profiles.h"
 #include "agent/judge/judge.h"
+#include "agent/context/offset.h"
 #include "agent/device.h"
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
@@ -218,6 +219,7 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     out->server = choice.used;
     out->duration_ns = dk_mono_diff_ns(dk_mono_now(), begun);
     out->end = dk_wall_now();
+    dk_offset_read(settings->state_dir, &out->context.clock);
     dk_judge_validity(&out->measurement, &out->context, &out->validity);
     dk_judge(rules, &out->measurement, &out->context, &settings->site, &out->validity, &out->verdict);
     err = dk_profile_keep(settings->state_dir, rules->sha256, dk_buf_text(profile), profile->len, fault);

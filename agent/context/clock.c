@@ -7,7 +7,7 @@ void dk_clock_gather(struct dk_clock *out)
 {
     struct timex state = {.modes = 0}; // reads only
 
-    *out = (struct dk_clock){DK_CLOCK_UNKNOWN, -1, -1};
+    *out = (struct dk_clock){.state = DK_CLOCK_UNKNOWN, .estimated_error_ns = -1, .maximum_error_ns = -1};
     if (adjtimex(&state) < 0)
         return;
     out->state = (state.status & STA_UNSYNC) != 0 ? DK_CLOCK_UNSYNCHRONISED : DK_CLOCK_SYNCHRONISED;

@@ -60,6 +60,10 @@ struct dk_clock {
     enum dk_clock_state state;  // adjtimex(2)
     int64_t estimated_error_ns; // -1 when not known
     int64_t maximum_error_ns;   // -1 when not known
+    bool has_collector_offset;
+    int64_t collector_offset_ns;       // the collector's clock minus this one
+    int64_t collector_offset_error_ns; // bound of its error when it was taken
+    int64_t collector_offset_age_ns;   // since then
 };
 
 struct dk_host {

@@ -6,9 +6,7 @@
 #include <string.h>
 
 #include "agent/base/parse.h"
-#include "agent/record/seal.h"
-
-enum { RECEIPT_MAX_BYTES = 4096 };
+#include "agent/record/receipt.h"
 
 DK_DEFINE_FREE(json, json_t, json_decref)
 
@@ -58,29 +56,17 @@ bool dk_answer_read(const char *line, size_t len, struct dk_answer *out)
            dk_buf_append(&out->receipt, json_string_value(receipt), json_string_length(receipt)) == DK_OK;
 }
 
-static bool is_text(const json_t *object, const char *name, const char *expected)
-{
-    const char *value = json_string_value(json_object_get(object, name));
-
-    return value != NULL && strcmp(value, expected) == 0;
-}
-
 enum dk_err dk_receipt_check(const struct dk_key *collector, const char *receipt, size_t len,
-                             const char *sha256, const char *device, int64_t seq, struct dk_fault *fault)
+                             const char *sha256, const char *device, int64_t seq, struct dk_wall *received,
+                             struct dk_fault *fault)
 {
-    dk_auto_buf struct dk_buf payload = dk_buf_make(RECEIPT_MAX_BYTES);
-    enum dk_err err = dk_open(collector, DK_TYP_RECEIPT, receipt, len, &payload, fault);
+    struct dk_receipt said;
+    enum dk_err err = dk_receipt_open(collector, receipt, len, &said, fault);
 
     if (err != DK_OK)
         return err;
-
-    dk_auto(json) json_t *json = json_loadb(dk_buf_text(&payload), payload.len, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *number = json_object_get(json, "seq");
-
-    if (!is_text(json, "schema", "dokiem.receipt/1"))
-        return dk_fail(fault, DK_ERR_DATA, "receipt", NULL, "its schema is not dokiem.receipt/1");
-    if (!is_text(json, "record_sha256", sha256) || !is_text(json, "device", device) ||
-        !json_is_integer(number) || json_integer_value(number) != seq)
+    if (strcmp(said.record_sha256, sha256) != 0 || strcmp(said.device, device) != 0 || said.seq != seq)
         return dk_fail(fault, DK_ERR_DATA, "receipt", NULL, "is about another record");
+    *received = said.received;
     return DK_OK;
 }

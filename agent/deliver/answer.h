@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "agent/base/buf.h"
+#include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/record/key.h"
 
@@ -36,7 +37,9 @@ struct dk_answer {
 // is not clean; *out then says nothing.
 bool dk_answer_read(const char *line, size_t len, struct dk_answer *out);
 
+// *received is what it says of its arrival.
 // Checks that `receipt` is signed by `collector` and is about the record with this hash, device and number.
 // Errors: DATA saying what is wrong; MEMORY.
 enum dk_err dk_receipt_check(const struct dk_key *collector, const char *receipt, size_t len,
-                             const char *sha256, const char *device, int64_t seq, struct dk_fault *fault);
+                             const char *sha256, const char *device, int64_t seq, struct dk_wall *received,
+                             struct dk_fault *fault);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/clock.h"
 #include "agent/deliver/answer.h"
 #include "agent/deliver/exchange.h"
 #include "agent/record/record.h"
@@ -35,6 +36,7 @@ struct delivery {
     size_t batch; // records in the next request
     struct dk_buf body;
     struct dk_response response;
+    struct dk_wall sent, answered; // the last request
     struct dk_patience patience;
 };
 
@@ -211,13 +213,28 @@ static enum dk_err fail_meaning(const struct delivery *delivery, enum dk_meaning
     }
 }
 
+// The record arrived between our sending and the answer. The smallest error of all requests counts.
+static void take_offset(struct delivery *delivery, struct dk_wall received)
+{
+    struct dk_deliver_result *result = delivery->result;
+    int64_t half_ns = (delivery->answered.ns - delivery->sent.ns) / 2, error_ns = half_ns + DK_NS_PER_MS;
+
+    if (half_ns < 0 || (result->has_offset && result->offset_error_ns <= error_ns))
+        return;
+    result->has_offset = true;
+    result->offset_ns = received.ns - delivery->sent.ns - half_ns;
+    result->offset_error_ns = error_ns;
+}
+
 static enum dk_err keep_receipt(struct delivery *delivery, const struct item *item,
                                 const struct dk_answer *answer, struct dk_fault *fault)
 {
     const struct dk_deliver_options *options = delivery->options;
     struct dk_fault wrong = {0};
+    struct dk_wall received = {0};
     enum dk_err err = dk_receipt_check(options->collector_key, dk_buf_text(&answer->receipt),
-                                       answer->receipt.len, item->sha256, item->device, item->seq, &wrong);
+                                       answer->receipt.len, item->sha256, item->device, item->seq, &received,
+                                       &wrong);
 
     if (err != DK_OK)
         return dk_fail(fault, err, options->url,
@@ -226,9 +243,12 @@ static enum dk_err keep_receipt(struct delivery *delivery, const struct item *it
                        (long long)item->seq, wrong.what);
     err = dk_journal_keep_receipt(delivery->journal, item->seq, answer->receipt.data, answer->receipt.len,
                                   fault);
-    if (err == DK_OK)
-        delivery->result->delivered++;
-    return err;
+    if (err != DK_OK)
+        return err;
+    delivery->result->delivered++;
+    if (answer->status == 201) // not one of an earlier delivery
+        take_offset(delivery, received);
+    return DK_OK;
 }
 
 static enum dk_err set_aside(struct delivery *delivery, const struct item *item, const char *reason,
@@ -330,8 +350,10 @@ static enum dk_err send_one_request(struct delivery *delivery, struct dk_fault *
 
     if (err != DK_OK || delivery->item_count == 0)
         return err;
+    delivery->sent = dk_wall_now();
     err = dk_exchange(delivery->options, "/v1/records", delivery->body.data, delivery->body.len,
                       &delivery->response, fault);
+    delivery->answered = dk_wall_now();
     if (err == DK_OK)
         err = settle(delivery, &again, fault);
     return err;

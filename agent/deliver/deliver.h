@@ -29,6 +29,9 @@ struct dk_deliver_result {
     int64_t refused;        // called malformed by the collector, set aside
     int64_t damaged;        // do not verify any more on this device: set aside, not sent
     int64_t waiting;        // still to be delivered
+    bool has_offset;         // a record was stored now, so its arrival time tells the collector's clock
+    int64_t offset_ns;       // the collector's clock minus ours
+    int64_t offset_error_ns; // bound of its error: half the time of the request, and the 1 ms of a receipt
     int64_t retry_after_ns; // what the collector asked for; 0 when it did not
 };
 

@@ -174,6 +174,11 @@ static void put_device_and_time(struct builder *b, json_t *root, const struct dk
     put_text(b, state, "state", dk_clock_state_text(clock->state));
     put_known(b, state, "estimated_error_ns", clock->estimated_error_ns);
     put_known(b, state, "maximum_error_ns", clock->maximum_error_ns);
+    if (clock->has_collector_offset) {
+        put_integer(b, state, "collector_offset_ns", clock->collector_offset_ns);
+        put_integer(b, state, "collector_offset_error_ns", clock->collector_offset_error_ns);
+        put_integer(b, state, "collector_offset_age_ns", clock->collector_offset_age_ns);
+    }
 }
 
 // The network only, /24 or /48: the record goes to others, and the full address can point at a person.

@@ -2,6 +2,7 @@
 #include "agent/verbs/delivery.h"
 
 #include "agent/base/file.h"
+#include "agent/context/offset.h"
 #include "agent/state.h"
 #include "agent/verbs/keys.h"
 
@@ -71,5 +72,9 @@ enum dk_err dk_delivery(const struct dk_settings *settings, int interrupt_fd, st
         .interrupt_fd = interrupt_fd,
     };
 
-    return dk_deliver(journal, &options, out, fault);
+    err = dk_deliver(journal, &options, out, fault);
+    // Whether this can be kept decides nothing about the delivery.
+    if (out->has_offset)
+        (void)!dk_offset_keep(settings->state_dir, out->offset_ns, out->offset_error_ns, NULL);
+    return err;
 }

@@ -250,6 +250,31 @@ class Keys(unittest.TestCase):
         self.assertNotIn("d", exported[None])
         self.assertEqual(self.checked("--key", self.keys(), self.export())["status"], "ok")
 
+    def test_the_collectors_clock_is_in_the_next_record(self):
+        self.enrolled()
+        self.dokiem("deliver")
+        self.record()
+        clocks = [json.loads(self.dokiem("show", str(seq), "--format", "json"))["time"]["clock"] for seq in (1, 3)]
+        self.assertNotIn("collector_offset_ns", clocks[0])
+        error, age = clocks[1]["collector_offset_error_ns"], clocks[1]["collector_offset_age_ns"]
+        # Both have one clock here: the bound must hold.
+        self.assertLessEqual(abs(clocks[1]["collector_offset_ns"]), error)
+        self.assertTrue(10**6 <= error < 20 * 10**9 and 0 < age < 60 * 10**9, clocks)
+        with open(self.state + "/collector.offset", encoding="utf-8") as file:
+            good = file.read()
+        for bad in ("", good[:-1], good + "x", good.replace("/1", "/2"), good.replace("-", "+"),
+                    " ".join(good.split(" ")[:5] + ["another-boot\n"]), good.replace(" ", "  ", 1)):
+            self.file("state/collector.offset", bad)
+            self.record()
+            self.assertNotIn("collector_offset_ns", self.dokiem("show", "last", "--format", "json"), bad)
+        # The clock was set forward by an hour since: now the collector's is an hour behind.
+        words = good.split(" ")
+        words[3] = str(int(words[3]) - 3600 * 10**9)
+        self.file("state/collector.offset", " ".join(words))
+        self.record()
+        clock = json.loads(self.dokiem("show", "last", "--format", "json"))["time"]["clock"]
+        self.assertLess(abs(clock["collector_offset_ns"] + 3600 * 10**9), error)
+
     def test_receipts(self):
         self.enrolled()
         self.dokiem("deliver")

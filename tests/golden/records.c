@@ -46,7 +46,7 @@ static int print_measurements(void)
         m->latency_upload.lost = 0;
         m->latency_upload.ipdv_mean_ns = -1;
         m->wire = (struct dk_wire){.status = DK_STATUS_NOT_MEASURED, .reason = "no right to capture"};
-        sample.context.clock = (struct dk_clock){DK_CLOCK_UNSYNCHRONISED, -1, -1};
+        sample.context.clock = (struct dk_clock){DK_CLOCK_UNSYNCHRONISED, -1, -1, true, -5, DK_NS_PER_MS, 60};
         sample.context.link.medium = DK_MEDIUM_TUNNEL;
         sample.context.link.mtu_bytes = -1;
         sample.context.link.state[0] = sample.context.link_after.interface[0] = '\0';

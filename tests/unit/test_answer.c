@@ -85,27 +85,30 @@ static void long_reasons_are_cut_between_characters(void)
     }
 }
 
+#define HASH "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define ME   "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA"
+#define RECEIPT(version, hash, device, seq, received)                                                        \
+    "{\"schema\":\"dokiem.receipt/" version "\",\"record_sha256\":\"" hash "\",\"device\":\"" device              \
+    "\",\"seq\":" seq ",\"received\":\"" received "\",\"last_seq\":9}"
+
 static void receipts_are_about_this_record(void)
 {
     static const struct {
         const char *payload;
         enum dk_err err;
     } rows[] = {
-        {"{\"schema\":\"dokiem.receipt/1\",\"record_sha256\":\"hash\",\"device\":\"me\",\"seq\":7}", DK_OK},
-        {"{\"schema\":\"dokiem.receipt/2\",\"record_sha256\":\"hash\",\"device\":\"me\",\"seq\":7}",
-         DK_ERR_DATA},
-        {"{\"schema\":\"dokiem.receipt/1\",\"record_sha256\":\"hush\",\"device\":\"me\",\"seq\":7}",
-         DK_ERR_DATA},
-        {"{\"schema\":\"dokiem.receipt/1\",\"record_sha256\":\"hash\",\"device\":\"you\",\"seq\":7}",
-         DK_ERR_DATA},
-        {"{\"schema\":\"dokiem.receipt/1\",\"record_sha256\":\"hash\",\"device\":\"me\",\"seq\":8}",
-         DK_ERR_DATA},
-        {"{\"schema\":\"dokiem.receipt/1\",\"record_sha256\":\"hash\",\"device\":\"me\",\"seq\":\"7\"}",
-         DK_ERR_DATA},
-        {"{\"schema\":\"dokiem.receipt/1\",\"record_sha256\":null,\"device\":\"me\",\"seq\":7}", DK_ERR_DATA},
+        {RECEIPT("1", HASH, ME, "7", "2026-11-20T04:05:06.789Z"), DK_OK},
+        {RECEIPT("2", HASH, ME, "7", "2026-11-20T04:05:06.789Z"), DK_ERR_DATA},
+        {RECEIPT("1", ME, ME, "7", "2026-11-20T04:05:06.789Z"), DK_ERR_DATA},
+        {RECEIPT("1", HASH, HASH, "7", "2026-11-20T04:05:06.789Z"), DK_ERR_DATA},
+        {RECEIPT("1", HASH, "me", "7", "2026-11-20T04:05:06.789Z"), DK_ERR_DATA},
+        {RECEIPT("1", HASH, ME, "8", "2026-11-20T04:05:06.789Z"), DK_ERR_DATA},
+        {RECEIPT("1", HASH, ME, "\"7\"", "2026-11-20T04:05:06.789Z"), DK_ERR_DATA},
+        {RECEIPT("1", HASH, ME, "7", "yesterday"), DK_ERR_DATA},
         {"[]", DK_ERR_DATA},
         {"nonsense", DK_ERR_DATA},
     };
+    struct dk_wall received = {0}, expected = {0};
     dk_auto(key) struct dk_key *collector = NULL, *other = NULL;
 
     CU_ASSERT_EQUAL_FATAL(dk_key_generate(&collector, NULL), DK_OK);
@@ -115,14 +118,15 @@ static void receipts_are_about_this_record(void)
 
         CU_ASSERT_EQUAL(
             dk_seal(collector, DK_TYP_RECEIPT, rows[i].payload, strlen(rows[i].payload), &jws, NULL), DK_OK);
-        CU_ASSERT_EQUAL(dk_receipt_check(collector, jws.data, jws.len, "hash", "me", 7, NULL), rows[i].err);
-        CU_ASSERT_EQUAL(dk_receipt_check(other, jws.data, jws.len, "hash", "me", 7, NULL), DK_ERR_DATA);
+        CU_ASSERT_EQUAL(dk_receipt_check(collector, jws.data, jws.len, HASH, ME, 7, &received, NULL), rows[i].err);
+        CU_ASSERT_EQUAL(dk_receipt_check(other, jws.data, jws.len, HASH, ME, 7, &received, NULL), DK_ERR_DATA);
         CU_ASSERT_EQUAL(
             dk_seal(collector, DK_TYP_RECORD, rows[i].payload, strlen(rows[i].payload), &wrong, NULL), DK_OK);
-        CU_ASSERT_EQUAL(dk_receipt_check(collector, wrong.data, wrong.len, "hash", "me", 7, NULL),
+        CU_ASSERT_EQUAL(dk_receipt_check(collector, wrong.data, wrong.len, HASH, ME, 7, &received, NULL),
                         DK_ERR_DATA);
     }
-    CU_ASSERT_EQUAL(dk_receipt_check(collector, "", 0, "hash", "me", 7, NULL), DK_ERR_DATA);
+    CU_ASSERT(dk_wall_parse("2026-11-20T04:05:06.789Z", &expected) && received.ns == expected.ns);
+    CU_ASSERT_EQUAL(dk_receipt_check(collector, "", 0, HASH, ME, 7, &received, NULL), DK_ERR_DATA);
 }
 
 int main(int argc, char **argv)
