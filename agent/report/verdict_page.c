@@ -131,7 +131,7 @@ static void add_claim(struct dk_markup *m, const struct check *check)
 static void add_line(struct dk_markup *m, const struct check *check)
 {
     int64_t step = 1, most = check->value > check->threshold ? check->value : check->threshold;
-    struct dk_plot plot = {m, 60, 40, 5700, 200, 1, 2};
+    struct dk_plot plot = {m, 60, 40, 5580, 200, 1, 2};
     struct dk_axis x = {1, 1000000, ""}, y = {0, 1, NULL};
 
     if (!check->has_value || check->threshold < 0 || most > AMOUNT_MAX)
