@@ -14,6 +14,7 @@ struct dk_http_options {
     const char *read_token; // asked of whoever reads; NULL: only clients on this machine may read
     int64_t rate;           // requests a second and address, and device; 0 for no limit
     void (*say)(const struct dk_fault *fault); // called for what the operator should know; may be NULL
+    const char *tls_cert, *tls_key; // PEM; NULL: plain HTTP
     int64_t timeout_ns;                        // within which a request must be complete and its answer taken
 };
 

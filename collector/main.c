@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/base/base64url.h"
@@ -17,16 +18,17 @@
 #include "agent/base/sha256.h"
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
+#include "collector/check.h"
 #include "collector/devices.h"
 #include "collector/http.h"
 #include "collector/store.h"
 
-enum { KEYS_MAX_BYTES = 64 << 20 };
+enum { KEYS_MAX_BYTES = 64 << 20, PEM_MAX_BYTES = 256 << 10 };
 
 struct arguments {
-    const char *listen, *store, *key, *read_token_file, *since, *replaces;
-    int64_t rate, timeout_ns, expires_ns;
-    bool approve, help;
+    const char *listen, *store, *key, *read_token_file, *since, *until, *replaces, *tls_cert, *tls_key;
+    int64_t rate, timeout_ns, expires_ns, after;
+    bool approve, receipts, help;
     const char *command; // "" to serve
     const char *operand; // NULL when there is none
 };
@@ -43,6 +45,8 @@ static const char usage[] =
     "  revoke ID        lets it deliver no more; its records are not believed --since DATE (default now)\n"
     "  keys export      prints the public keys with their validity, for dokiem verify; with --key the collector's too\n"
     "  evidence ID      prints both sides of each fork of a device's chain\n"
+    "  export [ID]      prints the records, of one device or of all, as they came, one a line\n"
+    "  check            says whether all that is kept is as it was received; with --key the receipts too\n"
     "  version          prints the version\n"
     "\n"
     "  --listen ADDR:PORT   127.0.0.1:8080, [::1]:8080; port 0 takes a free one and says which\n"
@@ -50,11 +54,16 @@ static const char usage[] =
     "  --key FILE           the collector's private key (PEM, mode 0600)\n"
     "  --read-token FILE    who reads records and devices must send this token (Authorization: Bearer);\n"
     "                       without it only clients on this machine may read\n"
+    "  --tls-cert FILE      speaks TLS (1.2, 1.3): the certificate and its chain (PEM), read at the start\n"
+    "  --tls-key FILE       the certificate's key (PEM, not for others to read)\n"
     "  --rate N             requests a second that one address, or one device, may make (default 20, 0: no limit)\n"
     "  --timeout TIME       within which a request must be complete (default 60s)\n"
     "  --expires TIME       of a token: a number and s, m, h or d (default 24h)\n"
     "  --approve            of a token: the device it enrols may deliver at once\n"
-    "  --since DATE         of revoke: 2026-11-20T04:05:06.789Z\n"
+    "  --since DATE         of revoke and export: 2026-11-20T04:05:06.789Z\n"
+    "  --until DATE         of export: what came before\n"
+    "  --after CURSOR       of export: what came after the one that printed this cursor (stderr)\n"
+    "  --receipts           of export: each record is followed by its receipt\n"
     "  --replaces ID        of approve: the device whose place it takes, which is then revoked\n";
 
 static int fail(const struct dk_fault *fault)
@@ -126,6 +135,22 @@ static enum dk_err read_option(int option, const char *where, struct arguments *
     case 'p':
         out->replaces = optarg;
         return DK_OK;
+    case 'u':
+        out->until = optarg;
+        return DK_OK;
+    case 'c':
+        out->tls_cert = optarg;
+        return DK_OK;
+    case 'C':
+        out->tls_key = optarg;
+        return DK_OK;
+    case 'w':
+        out->receipts = true;
+        return DK_OK;
+    case 'A':
+        return dk_parse_i64(optarg, 0, INT64_MAX, &out->after)
+                   ? DK_OK
+                   : dk_fail(fault, DK_ERR_USAGE, "--after", NULL, "'%s' is not a number from 0", optarg);
     case 'h':
         out->help = true;
         return DK_OK;
@@ -167,7 +192,12 @@ static enum dk_err read_arguments(int argc, char **argv, struct arguments *out, 
         {"expires", required_argument, NULL, 'e'},
         {"approve", no_argument, NULL, 'a'},
         {"since", required_argument, NULL, 'i'},
+        {"until", required_argument, NULL, 'u'},
+        {"after", required_argument, NULL, 'A'},
+        {"receipts", no_argument, NULL, 'w'},
         {"replaces", required_argument, NULL, 'p'},
+        {"tls-cert", required_argument, NULL, 'c'},
+        {"tls-key", required_argument, NULL, 'C'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
@@ -286,15 +316,22 @@ static enum dk_err approve_device(const struct arguments *arguments, struct dk_f
     return err == DK_OK ? dk_device_approve(store, arguments->operand, arguments->replaces, dk_wall_now(), fault) : err;
 }
 
+static enum dk_err read_date(const char *option, const char *text, struct dk_wall *out, struct dk_fault *fault)
+{
+    return text == NULL || dk_wall_parse(text, out)
+               ? DK_OK
+               : dk_fail(fault, DK_ERR_USAGE, option, NULL,
+                         "'%s' is not allowed; allowed: a UTC time like 2026-11-20T04:05:06.789Z", text);
+}
+
 static enum dk_err revoke_device(const struct arguments *arguments, struct dk_fault *fault)
 {
     dk_auto(store) struct dk_store *store = NULL;
     struct dk_wall since = dk_wall_now();
     enum dk_err err = need("ID", arguments->operand, fault);
 
-    if (err == DK_OK && arguments->since != NULL && !dk_wall_parse(arguments->since, &since))
-        err = dk_fail(fault, DK_ERR_USAGE, "--since", NULL,
-                      "'%s' is not allowed; allowed: a UTC time like 2026-11-20T04:05:06.789Z", arguments->since);
+    if (err == DK_OK)
+        err = read_date("--since", arguments->since, &since, fault);
     if (err == DK_OK)
         err = open_store(arguments, &store, fault);
     return err == DK_OK ? dk_device_revoke(store, arguments->operand, since, fault) : err;
@@ -343,6 +380,83 @@ static enum dk_err print_evidence(const struct arguments *arguments, struct dk_f
     return err == DK_OK ? dk_store_forks(store, arguments->operand, print_fork, store, fault) : err;
 }
 
+struct printing {
+    bool receipts;
+    int64_t cursor;
+};
+
+static enum dk_err print_row(void *argument, const struct dk_store_row *row)
+{
+    struct printing *printing = argument;
+
+    printf("%.*s\n", (int)row->jws_len, row->jws);
+    if (printing->receipts)
+        printf("%s\n", row->receipt);
+    printing->cursor = row->cursor;
+    return ferror(stdout) ? DK_ERR_IO : DK_OK;
+}
+
+static enum dk_err export_records(const struct arguments *arguments, struct dk_fault *fault)
+{
+    dk_auto(store) struct dk_store *store = NULL;
+    struct dk_store_filter filter = {
+        .device = arguments->operand, .cursor = arguments->after, .until = {INT64_MAX}};
+    struct printing printing = {arguments->receipts, arguments->after};
+    struct dk_device device = {0};
+    enum dk_err err = read_date("--since", arguments->since, &filter.since, fault);
+
+    if (err == DK_OK)
+        err = read_date("--until", arguments->until, &filter.until, fault);
+    if (err == DK_OK)
+        err = open_store(arguments, &store, fault);
+    if (err == DK_OK && filter.device != NULL)
+        err = dk_store_device(store, filter.device, &device, fault);
+    if (err == DK_ERR_NO_INPUT)
+        return dk_fail(fault, err, filter.device, "list them with: dokiem-collector devices",
+                       "is no device of this collector");
+    if (err == DK_OK)
+        err = dk_store_rows(store, &filter, print_row, &printing, fault);
+    if (err == DK_OK)
+        fprintf(stderr, "dokiem-collector: for what comes later: --after %" PRId64 "\n", printing.cursor);
+    return err;
+}
+
+static enum dk_err check_store(const struct arguments *arguments, struct dk_fault *fault)
+{
+    dk_auto(store) struct dk_store *store = NULL;
+    dk_auto(key) struct dk_key *key = NULL;
+    int64_t checked = 0;
+    enum dk_err err = arguments->key != NULL ? dk_key_read_private(arguments->key, &key, fault) : DK_OK;
+
+    if (err == DK_OK)
+        err = open_store(arguments, &store, fault);
+    if (err == DK_OK)
+        err = dk_check(store, key, say, &checked, fault);
+    if (err == DK_OK)
+        printf("%" PRId64 " records are as they were received\n", checked);
+    return err;
+}
+
+// Appends the certificate and its key; neither or both are given.
+static enum dk_err read_tls(const struct arguments *arguments, struct dk_buf *cert, struct dk_buf *key,
+                            struct dk_fault *fault)
+{
+    struct stat status;
+
+    if (arguments->tls_cert == NULL && arguments->tls_key == NULL)
+        return DK_OK;
+    if (arguments->tls_cert == NULL || arguments->tls_key == NULL)
+        return dk_fail(fault, DK_ERR_USAGE, arguments->tls_cert == NULL ? "--tls-cert" : "--tls-key", NULL,
+                       "is missing: --tls-cert and --tls-key belong together");
+    if (stat(arguments->tls_key, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & 007) != 0)
+        return dk_fail(fault, DK_ERR_PERMISSION, arguments->tls_key, "chmod 600 it",
+                       "everybody may use the key (mode %04o)", (unsigned)status.st_mode & 07777U);
+
+    enum dk_err err = dk_file_read(arguments->tls_cert, cert, fault);
+
+    return err == DK_OK ? dk_file_read(arguments->tls_key, key, fault) : err;
+}
+
 static enum dk_err read_token_file(const char *path, struct dk_buf *out, struct dk_fault *fault)
 {
     enum dk_err err = dk_file_read(path, out, fault);
@@ -362,6 +476,7 @@ static enum dk_err serve(const struct arguments *arguments, struct dk_fault *fau
     dk_auto(key) struct dk_key *key = NULL;
     dk_auto(http) struct dk_http *http = NULL;
     dk_auto_buf struct dk_buf token = dk_buf_make(257);
+    dk_auto_buf struct dk_buf tls_cert = dk_buf_make(PEM_MAX_BYTES), tls_key = dk_buf_make(PEM_MAX_BYTES);
     struct dk_http_options options = {.listen = arguments->listen,
                                       .rate = arguments->rate,
                                       .timeout_ns = arguments->timeout_ns,
@@ -375,6 +490,12 @@ static enum dk_err serve(const struct arguments *arguments, struct dk_fault *fau
         err = dk_key_read_private(arguments->key, &key, fault);
     if (err == DK_OK)
         err = open_store(arguments, &store, fault);
+    if (err == DK_OK)
+        err = read_tls(arguments, &tls_cert, &tls_key, fault);
+    if (err == DK_OK && tls_cert.len > 0) {
+        options.tls_cert = dk_buf_text(&tls_cert);
+        options.tls_key = dk_buf_text(&tls_key);
+    }
     if (err == DK_OK && arguments->read_token_file != NULL) {
         err = read_token_file(arguments->read_token_file, &token, fault);
         options.read_token = dk_buf_text(&token);
@@ -426,6 +547,8 @@ static enum dk_err run(const struct arguments *arguments, struct dk_fault *fault
         {"revoke", true, revoke_device},
         {"keys", true, export_keys},
         {"evidence", true, print_evidence},
+        {"export", true, export_records},
+        {"check", false, check_store},
         {"version", false, print_version},
     };
 

@@ -92,6 +92,10 @@ static const char version_3[] =
              " ORDER BY seq, other")                                                                         \
     X(CLONED, "SELECT count(*) FROM devices d WHERE d.state = 'approved'"                                    \
               " AND EXISTS(SELECT 1 FROM forks f WHERE f.device = d.id)")                                    \
+    X(ROWS, "SELECT rowid, device, seq, id, sha256, prev, received_ms, jws, receipt FROM records"            \
+            " WHERE rowid > ?1 AND received_ms >= ?2 AND received_ms < ?3 AND (?4 = '' OR device = ?4)"      \
+            " ORDER BY rowid")                                                                               \
+    X(INTEGRITY, "PRAGMA integrity_check(1)")                                                                \
     X(ADD_FORK, "INSERT INTO forks SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6, 1, CASE WHEN"                          \
                 " (SELECT count(*) FROM forks WHERE device = ?1 AND jws <> '') < 16 THEN ?7 ELSE '' END"     \
                 " WHERE (SELECT count(*) FROM forks WHERE device = ?1) < 1000"                               \
@@ -614,4 +618,43 @@ enum dk_err dk_store_count_cloned(struct dk_store *store, int64_t *out, struct d
     if (err == DK_OK)
         *out = sqlite3_column_int64(row, 0);
     return err;
+}
+
+enum dk_err dk_store_rows(struct dk_store *store, const struct dk_store_filter *filter,
+                          dk_store_row_callback *callback, void *argument, struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    enum dk_err err =
+        query(store, fault, &row, STATEMENT_ROWS, "iiit", filter->cursor, MILLISECONDS(filter->since),
+              MILLISECONDS(filter->until), filter->device != NULL ? filter->device : "");
+
+    while (err == DK_OK) {
+        err = callback(argument, &(struct dk_store_row){.cursor = sqlite3_column_int64(row, 0),
+                                                        .device = (const char *)sqlite3_column_text(row, 1),
+                                                        .seq = sqlite3_column_int64(row, 2),
+                                                        .id = (const char *)sqlite3_column_text(row, 3),
+                                                        .sha256 = (const char *)sqlite3_column_text(row, 4),
+                                                        .prev = (const char *)sqlite3_column_text(row, 5),
+                                                        .received = column_wall(row, 6),
+                                                        .jws = (const char *)sqlite3_column_text(row, 7),
+                                                        .jws_len = (size_t)sqlite3_column_bytes(row, 7),
+                                                        .receipt = (const char *)sqlite3_column_text(row, 8)});
+        if (err == DK_OK)
+            err = next_row(store, row, fault);
+    }
+    return err == DK_ERR_NO_INPUT ? DK_OK : err;
+}
+
+enum dk_err dk_store_integrity(struct dk_store *store, struct dk_fault *fault)
+{
+    auto_finish sqlite3_stmt *row = NULL;
+    char said[256];
+    enum dk_err err = query(store, fault, &row, STATEMENT_INTEGRITY, "");
+
+    if (err != DK_OK)
+        return err;
+    copy_text(row, 0, said, sizeof said);
+    return strcmp(said, "ok") == 0 ? DK_OK
+                                   : dk_fail(fault, DK_ERR_DATA, "store", "bring back a copy; dokiem-collector export "
+                                             "prints what can be read", "is damaged: %s", said);
 }

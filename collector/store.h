@@ -152,6 +152,33 @@ enum dk_err dk_store_next_record(struct dk_store *store, const char *device, int
 enum dk_err dk_store_next_device(struct dk_store *store, const char *after, char id[static DK_SHA256_TEXT_SIZE],
                                  struct dk_fault *fault);
 
+// A record as it is kept; everything is borrowed. `cursor` grows in the order in which records came.
+struct dk_store_row {
+    int64_t cursor;
+    const char *device;
+    int64_t seq;
+    const char *id, *sha256, *prev;
+    struct dk_wall received;
+    const char *jws;
+    size_t jws_len;
+    const char *receipt;
+};
+
+// Which records: of `device` (NULL for all), after `cursor`, that came at or after `since` and before `until`.
+struct dk_store_filter {
+    const char *device;
+    int64_t cursor;
+    struct dk_wall since, until;
+};
+
+typedef enum dk_err dk_store_row_callback(void *argument, const struct dk_store_row *row);
+// Calls back for every such record, as they came; an error of the callback ends it and is returned.
+enum dk_err dk_store_rows(struct dk_store *store, const struct dk_store_filter *filter,
+                          dk_store_row_callback *callback, void *argument, struct dk_fault *fault);
+
+// Looks whether the database is whole. Errors: DATA saying what is not.
+enum dk_err dk_store_integrity(struct dk_store *store, struct dk_fault *fault);
+
 // A record that contradicts what is kept; everything is borrowed.
 struct dk_fork {
     const char *device;

@@ -5,6 +5,7 @@ usage: test_collector.py PROGRAM"""
 import http.client
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -354,6 +355,41 @@ class Http(Case):
                 got = other.request("GET", path, headers=headers)[0]
                 self.assertEqual(got, 404 if expected == 200 and "records" in path else expected)
 
+    def test_too_much_is_refused_before_it_is_sent(self):
+        collector = self.collector()
+        for length, header in ((5 << 20, "Expect: 100-continue\r\n"), (1 << 30, ""), (1 << 62, "")):
+            with socket.create_connection(("127.0.0.1", collector.port), timeout=10) as connection:
+                connection.sendall(f"POST /v1/records HTTP/1.1\r\nHost: x\r\nContent-Type: application/jose\r\n{header}"
+                                   f"Content-Length: {length}\r\n\r\n".encode())
+                self.assertTrue(connection.recv(100).startswith(b"HTTP/1.1 413 "), length)
+
+    def test_a_flood_of_strangers_takes_no_memory(self):
+        collector = self.collector()
+        stranger = self.device("stranger")
+        signed, _, signature = stranger.record().split(".")
+        header = json.loads(unb64(signed))
+
+        def resident():
+            with open(f"/proc/{collector.process.pid}/statm", encoding="ascii") as file:
+                return int(file.read().split()[1]) * resource.getpagesize()
+
+        def flood(times):
+            connection = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=20)
+            self.addCleanup(connection.close)
+            for _ in range(times):
+                name = b64(compact(header | {"kid": b64(os.urandom(32))}).encode())
+                connection.request("POST", "/v1/records", f"{name}.{b64(os.urandom(3000))}.{signature}",
+                                   {"Content-Type": "application/jose"})
+                answer = connection.getresponse()
+                answer.read()
+                self.assertEqual(answer.status, 401)
+        flood(200)
+        before = resident()
+        flood(2000)
+        self.assertLess(resident() - before, 1 << 20)
+        text = collector.request("GET", "/metrics")[1]
+        self.assertIn('dokiem_collector_records_total{answer="unauthenticated"} 2200\n', text)
+
     def test_rate_limit(self):
         collector = self.collector("--rate", "1")
         answers = [collector.request("GET", "/metrics") for _ in range(12)]
@@ -522,6 +558,19 @@ class Faults(Case):
         self.assertEqual(collector.stop(signal.SIGTERM), 0)
         collector.start()
         self.assertEqual(collector.stop(signal.SIGINT), 0)
+
+
+class Documents(unittest.TestCase):
+    def test_the_tests_that_the_document_names_are_there(self):
+        folder = os.path.dirname(os.path.abspath(__file__))
+        with open(folder + "/../../docs/collector.md", encoding="utf-8") as file:
+            named = set(re.findall(r"`(test_\w+)`", file.read()))
+        there = set()
+        for name in ("test_collector.py", "test_operate.py"):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                there |= set(re.findall(r"def (test_\w+)", file.read()))
+        self.assertGreater(len(named), 20)
+        self.assertEqual(named - there, set())
 
 
 class CommandLine(Case):
