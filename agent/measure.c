@@ -20,6 +20,7 @@ struct session {
     const struct dk_rules *rules;
     const struct dk_run_hooks *hooks;
     struct dk_plan plan;
+    const char *run; // its id
     struct dk_server_urls urls;
     struct dk_loop *loop;
     struct dk_measurement *measurement;
@@ -293,6 +294,7 @@ static void make_plan(struct session *session, const struct dk_server_settings *
     dk_server_find(server->kind, server->url, server->upload_url, &session->urls);
     session->plan = (struct dk_plan){
         .url = server->url,
+        .run = session->run,
         .urls = &session->urls,
         .stamp = server->stamp,
         .stamp_key_file = server->stamp_key_file,
@@ -338,8 +340,13 @@ static enum dk_err measure_with_server(struct session *session, struct dk_fault 
         mark_missing(session, DK_STATUS_FAILED, measurement->server.reason);
         return DK_OK;
     }
-    return (session->settings->only & DK_ONLY_WIRE) ? measure_captured(session, fault)
-                                                    : measure_figures(session, fault);
+    err = (session->settings->only & DK_ONLY_WIRE) ? measure_captured(session, fault)
+                                                   : measure_figures(session, fault);
+    // Only who has a rate needs a witness of it.
+    if (err == DK_OK && session->urls.word[0] != '\0' && session->run[0] != '\0' && !session->interrupted &&
+        (measurement->download.status == DK_STATUS_OK || measurement->upload.status == DK_STATUS_OK))
+        err = run_probe(session, "word", fault);
+    return err;
 }
 
 // Why this server cannot be measured against, for a reason that is the server's and not the line's, or NULL: it was
@@ -436,8 +443,8 @@ enum dk_err dk_measure(const struct dk_settings *settings, const struct dk_rules
                        struct dk_measurement *measurement, struct dk_context *context, bool *interrupted,
                        struct dk_fault *fault)
 {
-    struct session session = {.settings = settings, .rules = rules, .hooks = hooks, .measurement = measurement,
-                              .context = context};
+    struct session session = {.settings = settings, .rules = rules, .hooks = hooks, .run = choice->run,
+                              .measurement = measurement, .context = context};
     dk_auto(loop) struct dk_loop *loop = NULL;
     enum dk_err err = dk_loop_new(&loop, fault);
 
@@ -468,7 +475,7 @@ static void add_bound(const struct session *session, const char *probe_name, str
 struct dk_measure_bound dk_measure_bound(const struct dk_settings *settings)
 {
     struct dk_context nowhere = {0};
-    struct session session = {.settings = settings, .context = &nowhere};
+    struct session session = {.settings = settings, .run = "", .context = &nowhere};
     struct dk_measure_bound bound = {0};
     int64_t only = settings->only;
 
@@ -481,5 +488,7 @@ struct dk_measure_bound dk_measure_bound(const struct dk_settings *settings)
         add_bound(&session, "download", &bound);
     if (only & DK_ONLY_UPLOAD)
         add_bound(&session, "upload", &bound);
+    if (session.urls.word[0] != '\0' && (only & (DK_ONLY_DOWNLOAD | DK_ONLY_UPLOAD)))
+        add_bound(&session, "word", &bound);
     return bound;
 }

@@ -19,9 +19,10 @@ struct dk_run_hooks {
     bool ignore_budget;
 };
 
-// Which of the settings' servers a run prefers, and which one it used.
+// Which of the settings' servers a run prefers, what it tells it, and which one it used.
 struct dk_server_choice {
     const char *last_url;  // of the run before: it stays while it is nearly the nearest; "" for none
+    const char *run;       // id of the run, which the server is told; "" for none
     const char *avoid_url; // used only when no other server answers; "" for none
     const struct dk_server_settings *used; // set by dk_measure, also when it was not reached; one of the settings
 };

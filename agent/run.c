@@ -10,6 +10,7 @@
 #include "agent/device.h"
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
+#include "agent/record/word.h"
 #include "agent/state.h"
 
 #include <limits.h>
@@ -48,7 +49,7 @@ static void decide_kind(int64_t only, bool interrupted, struct dk_run_result *re
 
 static enum dk_err keep(const struct dk_settings *settings, const struct dk_repeated *repeated,
                         struct dk_journal *journal, const struct dk_key *key, const struct dk_device_id *device,
-                        int64_t head_seq, const char *head_sha256, struct dk_run_result *result,
+                        int64_t head_seq, const char *head_sha256, const char *run, struct dk_run_result *result,
                         struct dk_fault *fault)
 {
     struct dk_record_facts facts = {
@@ -78,11 +79,14 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
         .verdict = result->kind != DK_KIND_SKIPPED ? &result->verdict : NULL,
     };
     dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
+    const char *word = result->measurement.word;
     char sha256[DK_SHA256_TEXT_SIZE];
-    enum dk_err err = dk_uuid7(result->start, facts.id);
+    enum dk_err err;
 
-    if (err != DK_OK)
-        return dk_fail(fault, err, NULL, NULL, "no randomness for the record's id");
+    // Nonsense from a server does not get into a record.
+    if (word[0] != '\0' && dk_word_check_form(word, strlen(word), run, NULL) == DK_OK)
+        facts.word = word;
+    memcpy(facts.id, result->id, sizeof facts.id);
     snprintf(facts.reason, sizeof facts.reason, "%s", result->reason);
     snprintf(facts.prev, sizeof facts.prev, "%s", head_sha256);
     snprintf(facts.device_id, sizeof facts.device_id, "%s", device->id);
@@ -93,7 +97,6 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
     if (err == DK_OK)
         err = dk_journal_append(journal, facts.seq, jws.data, jws.len, fault);
     if (err == DK_OK) {
-        memcpy(result->id, facts.id, sizeof result->id);
         result->seq = facts.seq;
         err = dk_sha256_text(jws.data, jws.len, sha256);
     }
@@ -187,8 +190,10 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
                    struct dk_fault *fault)
 {
     struct dk_record_origin last = {0};
+    char run[DK_RUN_ID_SIZE] = "";
     struct dk_server_choice choice = {
         .last_url = last.server_url,
+        .run = run,
         .avoid_url = repeated != NULL ? repeated->server_url : "",
     };
     char head_sha256[DK_SHA256_TEXT_SIZE] = "";
@@ -213,6 +218,11 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     struct dk_mono begun = dk_mono_now();
 
     out->start = dk_wall_now();
+    err = dk_uuid7(out->start, out->id);
+    if (err == DK_OK)
+        err = dk_run_id(device.id, out->id, run);
+    if (err != DK_OK)
+        return dk_fail(fault, err, NULL, NULL, "no randomness for the record's id");
     err = measure(settings, rules, hooks, &choice, &interrupted, out, fault);
     if (err != DK_OK)
         return err;
@@ -224,7 +234,7 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     dk_judge(rules, &out->measurement, &out->context, &settings->site, &out->validity, &out->verdict);
     err = dk_profile_keep(settings->state_dir, rules->sha256, dk_buf_text(profile), profile->len, fault);
     if (err == DK_OK)
-        err = keep(settings, repeated, journal, key, &device, head_seq, head_sha256, out, fault);
+        err = keep(settings, repeated, journal, key, &device, head_seq, head_sha256, run, out, fault);
     if (err != DK_OK || out->kind == DK_KIND_MEASUREMENT)
         return err;
     if (out->kind == DK_KIND_SKIPPED)

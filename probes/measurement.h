@@ -12,7 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DK_REASON_SIZE = 200, DK_STREAMS_MAX = 32, DK_ADDRESS_SIZE = INET6_ADDRSTRLEN };
+enum {
+    DK_REASON_SIZE = 200,
+    DK_STREAMS_MAX = 32,
+    DK_ADDRESS_SIZE = INET6_ADDRSTRLEN,
+    DK_RUN_ID_SIZE = 23, // 128 bits in base64url
+    DK_WORD_SIZE = 4096, // of a server's word, as JWS
+};
 
 // Payload bytes per interval and stream. Row s, column i (bytes[s * count + i]) holds what stream s moved between
 // i * interval_ns and (i + 1) * interval_ns after the common start.
@@ -175,6 +181,7 @@ struct dk_measurement {
     struct dk_throughput download, upload;
     struct dk_latency latency_idle, latency_download, latency_upload;
     struct dk_wire wire;
+    char word[DK_WORD_SIZE]; // what the server answered when it was asked for its word; "" when it gave none
     int64_t data_used_bytes; // both directions, all probes
 };
 

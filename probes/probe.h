@@ -31,6 +31,7 @@ struct dk_thresholds {
 // What is to be measured, resolved from settings by the pipeline. Strings are borrowed and outlive the run.
 struct dk_plan {
     const char *url;         // of the reference server, as configured
+    const char *run;         // the run's id, told to a server that may give its word of it; "" for none
     const struct dk_server_urls *urls; // what is asked for what
     const char *stamp;       // "HOST[:PORT]", "auto" (the HTTP server's address, port 862) or "off"
     const char *stamp_key_file; // key of STAMP's authenticated mode; "" for the unauthenticated one

@@ -63,6 +63,8 @@ void dk_server_find(enum dk_server_kind kind, const char *url, const char *uploa
         snprintf(out->small, sizeof out->small, "%.*s/empty%s", base_len, url, extension);
         snprintf(out->upload, sizeof out->upload, "%.*s/empty%s", base_len, url, extension);
         snprintf(out->download, sizeof out->download, "%.*s/garbage%s?ckSize=%d", base_len, url, extension, mib);
+        if (!php && upload_url[0] == '\0')
+            snprintf(out->word, sizeof out->word, "%.*s/word", base_len, url);
         out->download_max_bytes = mib * mib_bytes;
         out->upload_bytes = php ? short_upload_bytes : REQUEST_MIB * mib_bytes;
     }

@@ -139,7 +139,6 @@ static size_t on_body(char *data, size_t size, size_t count, void *argument)
     size_t len = size * count;
     long status = 0;
 
-    (void)data;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status != 200) {
         set_reason(transfer, "the server answered %ld", status);
@@ -154,6 +153,10 @@ static size_t on_body(char *data, size_t size, size_t count, void *argument)
     transfer->body_bytes += (int64_t)len;
     if (transfer->body_bytes > transfer->body_max_bytes) {
         set_too_much(transfer);
+        return 0;
+    }
+    if (transfer->text != NULL && dk_buf_append(transfer->text, data, len) != DK_OK) {
+        set_reason(transfer, "out of memory");
         return 0;
     }
     return len;
@@ -273,6 +276,26 @@ enum dk_err dk_transfer_download(struct dk_transfer *transfer)
 {
     curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
     return next_request(transfer, transfer->urls->download, false, transfer->urls->download_max_bytes);
+}
+
+enum dk_err dk_transfer_text(struct dk_transfer *transfer, const char *url, struct dk_buf *text)
+{
+    transfer->text = text;
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPGET, 1L);
+    return next_request(transfer, url, false, (int64_t)text->max);
+}
+
+enum dk_err dk_transfer_identify(struct dk_transfer *transfer, const char *run, size_t stream)
+{
+    char lines[2][64];
+
+    snprintf(lines[0], sizeof lines[0], "Dokiem-Run: %s", run);
+    snprintf(lines[1], sizeof lines[1], "Dokiem-Stream: %zu", stream);
+    for (size_t i = 0; i < 2; i++)
+        // The list has its first entry, and does not move.
+        if (curl_slist_append(transfer->headers, lines[i]) == NULL)
+            return DK_ERR_MEMORY;
+    return DK_OK;
 }
 
 static enum dk_err post(struct dk_transfer *transfer, int64_t size, dk_transfer_body *body, void *argument)

@@ -4,6 +4,7 @@
 // needs: header bytes, body bytes, no redirects, no decompression, TLS 1.2 or later with the certificate checked.
 #pragma once
 
+#include "agent/base/buf.h"
 #include "agent/base/error.h"
 #include "agent/base/sha256.h"
 #include "probes/measurement.h"
@@ -33,6 +34,7 @@ struct dk_transfer {
     int64_t header_bytes;   // of the current answer
     int64_t body_bytes;     // of the current answer
     int64_t body_max_bytes; // more than this is an error
+    struct dk_buf *text;    // takes the body of the current answer; NULL: it is only counted
     int64_t sent_bytes;     // request body handed to libcurl, current request
     dk_transfer_body *body;
     void *body_argument;
@@ -63,6 +65,12 @@ enum dk_err dk_transfer_small(struct dk_transfer *transfer);
 
 // The next request is GET of the server's download; an answer of more than it may have is an error. Errors: MEMORY.
 enum dk_err dk_transfer_download(struct dk_transfer *transfer);
+
+// The next request is GET of `url`; the answer goes to `text`; one that has no room there is an error. Errors: MEMORY.
+enum dk_err dk_transfer_text(struct dk_transfer *transfer, const char *url, struct dk_buf *text);
+
+// Tells the server with each request from now on which run, and which stream of it, this is. Errors: MEMORY.
+enum dk_err dk_transfer_identify(struct dk_transfer *transfer, const char *run, size_t stream);
 
 // The next request is POST of nothing to the server's upload, to warm the connection up. Errors: MEMORY.
 enum dk_err dk_transfer_upload_nothing(struct dk_transfer *transfer);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/record/record.h"
 
+#include "agent/base/network.h"
 #include "agent/base/parse.h"
 #include "agent/record/json.h"
 
-#include <arpa/inet.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -181,20 +181,12 @@ static void put_device_and_time(struct builder *b, json_t *root, const struct dk
     }
 }
 
-// The network only, /24 or /48: the record goes to others, and the full address can point at a person.
 static void put_network(struct builder *b, json_t *object, const char *key, const char *address)
 {
-    unsigned char bytes[16] = {0};
-    char network[INET6_ADDRSTRLEN] = "", text[INET6_ADDRSTRLEN + 4];
-    int family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET;
-    size_t keep = family == AF_INET6 ? 6 : 3;
+    char network[DK_NETWORK_SIZE];
 
-    if (inet_pton(family, address, bytes) != 1)
-        return;
-    memset(bytes + keep, 0, sizeof bytes - keep);
-    inet_ntop(family, bytes, network, sizeof network);
-    snprintf(text, sizeof text, "%s/%d", network, family == AF_INET6 ? 48 : 24);
-    put_text(b, object, key, text);
+    if (dk_network_of(address, network))
+        put_text(b, object, key, network);
 }
 
 static void put_after(struct builder *b, json_t *object, const struct dk_context *context)
@@ -332,6 +324,8 @@ static void put_server(struct builder *b, json_t *root, const struct dk_record_f
     put_duration(b, object, "access_ns", server->access_ns);
         put_text_if_set(b, object, "tls", server->tls);
     }
+    if (facts->word != NULL)
+        put_text_if_set(b, object, "word", facts->word);
     put_candidates(b, object, facts->measurement);
 }
 

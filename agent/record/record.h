@@ -44,6 +44,7 @@ struct dk_record_facts {
     const struct dk_site *site;
     const char *server_name, *server_url, *server_location, *server_operator; // "" when not set
     enum dk_net server_net;
+    const char *word; // the server's word as JWS, its form checked; NULL or "": none
     const struct dk_inspection *inspection; // NULL: nothing is stated
     const char *confirms; // id of the record that this run repeats; "" or NULL: none
     const struct dk_context *context;

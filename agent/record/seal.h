@@ -16,6 +16,7 @@
 #define DK_TYP_ENROL    "dokiem-enrol"
 #define DK_TYP_ROTATION "dokiem-rotation"
 #define DK_TYP_PROFILE  "dokiem-profile"
+#define DK_TYP_WORD     "dokiem-word"
 
 enum { DK_JWS_MAX_BYTES = 2 << 20 };
 

@@ -231,6 +231,7 @@ enum dk_err dk_calibrate(const struct dk_settings *settings, struct dk_measureme
 
     const struct dk_plan plan = {
         .url = url,
+        .run = "",
         .urls = &urls,
         .stamp = "off",
         .ca_file = "",

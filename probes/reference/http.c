@@ -13,8 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/base/network.h"
 #include "agent/base/parse.h"
+#include "agent/record/seal.h"
 #include "probes/reference/clients.h"
+#include "probes/reference/runs.h"
 
 enum {
     CHUNK_BYTES = 1 << 20, // LibreSpeed's unit of ckSize
@@ -32,14 +35,22 @@ struct connection {
     int fd;
     struct dk_mono opened;
     int64_t charged_bytes; // what the client has been charged for it already
+    // The run whose payload it carries; NULL: none yet.
+    struct dk_seen *seen;
+    bool upload;
+    size_t stream;
+    int64_t base_received_bytes, base_acked_bytes; // moved before the payload
+    int64_t noted_bytes;                           // of the payload, in the run already
 };
 
-enum fixed_response { OK_EMPTY, BAD_REQUEST, NOT_FOUND, NOT_ALLOWED, TOO_MUCH, FIXED_RESPONSES };
+enum fixed_response { OK_EMPTY, BAD_REQUEST, NOT_FOUND, NOT_ALLOWED, TOO_MUCH, NO_WORD, NO_RUN, FIXED_RESPONSES };
 
 struct dk_http {
     struct MHD_Daemon *daemon;
     const struct dk_reference_options *options;
     struct dk_clients *clients;
+    const struct dk_key *word_key; // NULL: no words, and no runs
+    struct dk_runs *runs;
     struct connection *oldest, *newest;
     struct dk_mono next_sweep;
     struct MHD_Response *fixed[FIXED_RESPONSES];
@@ -66,6 +77,69 @@ static void charge(struct connection *connection)
         connection->client->bytes += moved - connection->charged_bytes;
         connection->charged_bytes = moved;
     }
+}
+
+static struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info != NULL ? info->socket_context : NULL;
+}
+
+// Puts into the connection's run what it has moved since the last time. Of a download what the client has behind a gap
+// came through too.
+static void note_run(struct connection *connection)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+
+    if (connection->seen == NULL || getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return;
+
+    int64_t payload_bytes = connection->upload
+                                ? (int64_t)info.tcpi_bytes_received - connection->base_received_bytes
+                                : (int64_t)info.tcpi_bytes_acked - connection->base_acked_bytes +
+                                      (int64_t)info.tcpi_sacked * (int64_t)info.tcpi_snd_mss;
+    int64_t since_ms = connection->upload ? (int64_t)info.tcpi_last_data_recv : (int64_t)info.tcpi_last_ack_recv;
+    int64_t rtt_us = connection->upload && info.tcpi_rcv_rtt > 0 ? (int64_t)info.tcpi_rcv_rtt : (int64_t)info.tcpi_rtt;
+    int64_t fresh_bytes = payload_bytes - connection->noted_bytes;
+
+    if (fresh_bytes <= 0)
+        return;
+    connection->noted_bytes += fresh_bytes;
+    dk_seen_add(connection->seen, connection->upload, connection->stream, fresh_bytes,
+                dk_mono_add_ns(dk_mono_now(), -since_ms * DK_NS_PER_MS), rtt_us * DK_NS_PER_US);
+}
+
+static void leave_run(struct connection *connection)
+{
+    note_run(connection);
+    if (connection->seen != NULL)
+        connection->seen->connections--;
+    connection->seen = NULL;
+}
+
+// What the connection has moved so far is not payload of a run.
+static void set_base(struct connection *connection)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+
+    connection->noted_bytes = 0;
+    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return;
+    connection->base_received_bytes = (int64_t)info.tcpi_bytes_received;
+    connection->base_acked_bytes = (int64_t)info.tcpi_bytes_acked;
+}
+
+static void request_ended(void *argument, struct MHD_Connection *mhd, void **state,
+                          enum MHD_RequestTerminationCode how)
+{
+    struct connection *connection = connection_of(mhd);
+
+    (void)argument, (void)state, (void)how;
+    if (connection != NULL && connection->seen == NULL)
+        set_base(connection);
 }
 
 static enum MHD_Result may_connect(void *argument, const struct sockaddr *address, socklen_t len)
@@ -123,6 +197,7 @@ static void connection_closed(struct dk_http *http, void **context)
     if (connection == NULL)
         return;
     charge(connection);
+    leave_run(connection);
     connection->client->connections--;
     if (connection->older != NULL)
         connection->older->newer = connection->newer;
@@ -193,44 +268,152 @@ static enum MHD_Result serve_garbage(const struct dk_http *http, struct MHD_Conn
                           "application/octet-stream");
 }
 
-static enum MHD_Result serve_address(struct MHD_Connection *mhd)
+// The client's numeric address; "" when it is not known.
+static void address_of(struct MHD_Connection *mhd, char text[static INET6_ADDRSTRLEN])
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    char text[INET6_ADDRSTRLEN] = "";
 
+    text[0] = '\0';
     if (info == NULL)
-        return MHD_NO;
+        return;
     if (info->client_addr->sa_family == AF_INET6) {
         struct sockaddr_in6 v6;
 
         memcpy(&v6, info->client_addr, sizeof v6);
         if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
-            inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text, sizeof text);
+            inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text, INET6_ADDRSTRLEN);
         else
-            inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+            inet_ntop(AF_INET6, &v6.sin6_addr, text, INET6_ADDRSTRLEN);
     } else {
         struct sockaddr_in v4;
 
         memcpy(&v4, info->client_addr, sizeof v4);
-        inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+        inet_ntop(AF_INET, &v4.sin_addr, text, INET6_ADDRSTRLEN);
     }
+}
+
+static enum MHD_Result serve_address(struct MHD_Connection *mhd)
+{
+    char text[INET6_ADDRSTRLEN];
+
+    address_of(mhd, text);
+    if (text[0] == '\0')
+        return MHD_NO;
     return queue_and_drop(mhd, MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_COPY),
                           "text/plain");
 }
 
-static enum MHD_Result respond(const struct dk_http *http, struct MHD_Connection *mhd, const char *path,
+static bool is_proxied(struct MHD_Connection *mhd)
+{
+    static const char *const headers[] = {"Via", "Forwarded", "X-Forwarded-For", "X-Real-IP"};
+
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+        if (MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, headers[i]) != NULL)
+            return true;
+    return false;
+}
+
+// From here on the payload of the connection is that of the run and stream which the request names. A proxy's
+// connections say nothing of the client's.
+static void join_run(struct dk_http *http, struct MHD_Connection *mhd, bool upload)
+{
+    const char *run = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, "Dokiem-Run");
+    const char *number = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, "Dokiem-Stream");
+    struct connection *connection = connection_of(mhd);
+    struct dk_mono now = dk_mono_now();
+    char address[INET6_ADDRSTRLEN];
+    int64_t stream = 0;
+    struct dk_peer peer;
+
+    if (http->word_key == NULL || connection == NULL)
+        return;
+
+    struct dk_seen *seen = run != NULL && number != NULL && !is_proxied(mhd) && peer_of(mhd, &peer) &&
+                                   dk_parse_i64(number, 0, DK_STREAMS_MAX - 1, &stream)
+                               ? dk_runs_name(http->runs, run, &peer, now)
+                               : NULL;
+
+    if (seen != NULL && seen == connection->seen && upload == connection->upload &&
+        (size_t)stream == connection->stream)
+        return;
+    if (seen != NULL)
+        seen->connections++;
+    if (connection->seen != NULL) {
+        leave_run(connection);
+        set_base(connection);
+    }
+    if (seen == NULL)
+        return;
+    connection->seen = seen;
+    connection->upload = upload;
+    connection->stream = (size_t)stream;
+    address_of(mhd, address);
+    (void)dk_network_of(address, seen->word.client);
+    dk_seen_begin(seen, upload, now, dk_wall_now());
+}
+
+static enum MHD_Result serve_key(const struct dk_http *http, struct MHD_Connection *mhd)
+{
+    dk_auto_buf struct dk_buf jwk = dk_buf_make(1024);
+
+    if (http->word_key == NULL)
+        return queue_fixed(http, mhd, MHD_HTTP_NOT_FOUND, NO_WORD);
+    if (dk_key_public_jwk(http->word_key, &jwk) != DK_OK)
+        return MHD_NO;
+    return queue_and_drop(mhd, MHD_create_response_from_buffer(jwk.len, jwk.data, MHD_RESPMEM_MUST_COPY),
+                          "application/jwk+json");
+}
+
+static enum MHD_Result serve_word(const struct dk_http *http, struct MHD_Connection *mhd)
+{
+    const char *run = MHD_lookup_connection_value(mhd, MHD_GET_ARGUMENT_KIND, "run");
+    dk_auto_buf struct dk_buf payload = dk_buf_make(DK_WORD_SIZE), jws = dk_buf_make(DK_WORD_SIZE - 1);
+    struct dk_peer peer;
+
+    if (http->word_key == NULL)
+        return queue_fixed(http, mhd, MHD_HTTP_NOT_FOUND, NO_WORD);
+
+    struct dk_seen *seen =
+        run != NULL && peer_of(mhd, &peer) ? dk_runs_find(http->runs, run, &peer, dk_mono_now()) : NULL;
+
+    // The end of a connection may still be on its way.
+    for (struct connection *c = http->oldest; seen != NULL && c != NULL; c = c->newer)
+        if (c->seen == seen)
+            note_run(c);
+    if (seen == NULL || (!seen->word.download.seen && !seen->word.upload.seen))
+        return queue_fixed(http, mhd, MHD_HTTP_NOT_FOUND, NO_RUN);
+    if (seen->words >= DK_RUN_WORDS_MAX)
+        return queue_fixed(http, mhd, MHD_HTTP_TOO_MANY_REQUESTS, TOO_MUCH);
+    seen->words++;
+    seen->word.issued = dk_wall_now();
+    if (dk_word_build(&seen->word, &payload) != DK_OK ||
+        dk_seal(http->word_key, DK_TYP_WORD, payload.data, payload.len, &jws, NULL) != DK_OK)
+        return MHD_NO;
+    return queue_and_drop(mhd, MHD_create_response_from_buffer(jws.len, jws.data, MHD_RESPMEM_MUST_COPY),
+                          "application/jose");
+}
+
+static enum MHD_Result respond(struct dk_http *http, struct MHD_Connection *mhd, const char *path,
                                const char *method)
 {
     bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     bool empty = strcmp(path, "/empty") == 0;
 
-    if (!empty && strcmp(path, "/garbage") != 0 && strcmp(path, "/getIP") != 0)
+    bool garbage = strcmp(path, "/garbage") == 0, word = strcmp(path, "/word") == 0;
+
+    if (!empty && !garbage && !word && strcmp(path, "/getIP") != 0 && strcmp(path, "/word/key") != 0)
         return queue_fixed(http, mhd, MHD_HTTP_NOT_FOUND, NOT_FOUND);
     if (!get && !(empty && strcmp(method, "POST") == 0))
         return queue_fixed(http, mhd, MHD_HTTP_METHOD_NOT_ALLOWED, NOT_ALLOWED);
     if (empty)
         return queue_fixed(http, mhd, MHD_HTTP_OK, OK_EMPTY);
-    return strcmp(path, "/getIP") == 0 ? serve_address(mhd) : serve_garbage(http, mhd);
+    if (garbage) {
+        join_run(http, mhd, false);
+        return serve_garbage(http, mhd);
+    }
+    if (word)
+        return serve_word(http, mhd);
+    return strcmp(path, "/getIP") == 0 ? serve_address(mhd) : serve_key(http, mhd);
 }
 
 // Called when the headers are there, for each part of a body, and when all has been read.
@@ -238,15 +421,13 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *mhd, co
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_len, void **state)
 {
-    static char headers_seen;
+    static char headers_seen, body_seen;
     struct dk_http *http = argument;
 
     (void)version;
     (void)upload;
     if (*state == NULL) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-        struct connection *connection = info != NULL ? info->socket_context : NULL;
+        struct connection *connection = connection_of(mhd);
 
         *state = &headers_seen;
         if (connection != NULL)
@@ -256,6 +437,9 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *mhd, co
         return MHD_YES;
     }
     if (*upload_len > 0) {
+        if (*state != &body_seen)
+            join_run(http, mhd, true);
+        *state = &body_seen;
         *upload_len = 0; // read, counted by TCP, forgotten
         return MHD_YES;
     }
@@ -269,8 +453,10 @@ static bool make_fixed(struct dk_http *http)
     } rows[FIXED_RESPONSES] = {
         [OK_EMPTY] = {"", NULL, NULL},
         [BAD_REQUEST] = {"ckSize is a whole number of MiB from 1 to 1024\n", NULL, NULL},
-        [NOT_FOUND] = {"here are /garbage, /empty and /getIP\n", NULL, NULL},
+        [NOT_FOUND] = {"here are /garbage, /empty, /getIP, /word and /word/key\n", NULL, NULL},
         [NOT_ALLOWED] = {"", "Allow", "GET, HEAD, POST"},
+        [NO_WORD] = {"this server gives no word: it has no key for it\n", NULL, NULL},
+        [NO_RUN] = {"nothing is known of such a run of this client\n", NULL, NULL},
         [TOO_MUCH] = {"this client has used what it may in an hour\n", "Retry-After", "3600"},
     };
 
@@ -304,24 +490,28 @@ static bool fill_random(struct dk_http *http)
     return true;
 }
 
-enum dk_err dk_http_new(int fd, const struct dk_reference_options *options, struct dk_http **out,
-                        struct dk_fault *fault)
+enum dk_err dk_http_new(int fd, const struct dk_reference_options *options, const struct dk_key *word_key,
+                        struct dk_http **out, struct dk_fault *fault)
 {
     struct dk_http *http = calloc(1, sizeof *http);
     enum dk_err err = DK_OK;
 
     if (http == NULL)
         err = dk_fail(fault, DK_ERR_MEMORY, "HTTP", NULL, "out of memory");
-    else if ((err = dk_clients_new(&http->clients, fault)) == DK_OK && !fill_random(http))
+    else if ((err = dk_clients_new(&http->clients, fault)) == DK_OK && word_key != NULL)
+        err = dk_runs_new(&http->runs, fault);
+    if (err == DK_OK && !fill_random(http))
         err = dk_fail(fault, DK_ERR_IO, "HTTP", NULL, "the kernel gives no random bytes");
     if (err == DK_OK) {
         http->options = options;
+        http->word_key = word_key;
         http->next_sweep = dk_mono_add_ns(dk_mono_now(), sweep_ns);
         http->daemon = MHD_start_daemon(
             MHD_USE_EPOLL, 0, may_connect, http, on_request, http, MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd,
             MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->total_connections, MHD_OPTION_CONNECTION_TIMEOUT,
             (unsigned)options->idle_seconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-            MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+            MHD_OPTION_NOTIFY_CONNECTION, connection_changed, http,
+            MHD_OPTION_NOTIFY_COMPLETED, request_ended, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
             MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
         if (http->daemon == NULL)
             err = dk_fail(fault, DK_ERR_IO, "HTTP", NULL, "libmicrohttpd cannot start");
@@ -348,6 +538,7 @@ void dk_http_free(struct dk_http *http)
         if (http->fixed[i] != NULL)
             MHD_destroy_response(http->fixed[i]);
     dk_clients_free(http->clients);
+    dk_runs_free(http->runs);
     free(http);
 }
 

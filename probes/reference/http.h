@@ -6,14 +6,15 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/error.h"
+#include "agent/record/key.h"
 #include "probes/reference/options.h"
 
 struct dk_http;
 
-// Serves the listening socket `fd`, which becomes the server's. `options` is borrowed and outlives it.
-// Errors: MEMORY, IO.
-enum dk_err dk_http_new(int fd, const struct dk_reference_options *options, struct dk_http **out,
-                        struct dk_fault *fault);
+// Serves the listening socket `fd`, which becomes the server's. `options` and `word_key`, which signs the server's
+// words (NULL: it gives none), are borrowed and outlive it. Errors: MEMORY, IO.
+enum dk_err dk_http_new(int fd, const struct dk_reference_options *options, const struct dk_key *word_key,
+                        struct dk_http **out, struct dk_fault *fault);
 // Closes every connection and the socket. NULL is fine.
 void dk_http_free(struct dk_http *http);
 

@@ -13,6 +13,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/clock.h"
+#include "agent/record/key.h"
 #include "probes/reference/http.h"
 #include "probes/reference/listen.h"
 #include "probes/reference/options.h"
@@ -99,6 +100,7 @@ int main(int argc, char **argv)
     AUTO_CLOSE int stamp_fd = -1;
     AUTO_CLOSE int signals = -1;
     dk_auto(reflector) struct dk_reflector *reflector = NULL;
+    dk_auto(key) struct dk_key *word_key = NULL;
     dk_auto(http) struct dk_http *http = NULL;
 
     if (dk_reference_options_read(argc, argv, &options, &fault) != DK_OK)
@@ -116,8 +118,9 @@ int main(int argc, char **argv)
     if (options.http != NULL) {
         int fd = -1;
 
-        if (dk_listen_open(options.http, SOCK_STREAM, &fd, address, &fault) != DK_OK ||
-            dk_http_new(fd, &options, &http, &fault) != DK_OK)
+        if ((options.word_key != NULL && dk_key_read_private(options.word_key, &word_key, &fault) != DK_OK) ||
+            dk_listen_open(options.http, SOCK_STREAM, &fd, address, &fault) != DK_OK ||
+            dk_http_new(fd, &options, word_key, &http, &fault) != DK_OK)
             return complain(&fault);
         printf("http %s\n", address);
     }

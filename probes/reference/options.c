@@ -26,6 +26,9 @@ struct option_row {
 
 static const struct option_row rows[] = {
     TEXT("http", "ADDR:PORT", http, "serve HTTP here: GET /garbage?ckSize=MIB, POST /empty, GET /getIP"),
+    TEXT("word-key", "FILE", word_key,
+         "sign what was seen of a run with this key: P-256, PEM (openssl genpkey -algorithm EC\n"
+         "      -pkeyopt ec_paramgen_curve:P-256); the public part is at GET /word/key"),
     TEXT("stamp", "ADDR:PORT", stamp, "reflect STAMP (RFC 8762) packets here, usually port 862"),
     TEXT("stamp-key", "FILE", stamp_key, "answer only packets authenticated with this key (hexadecimal)"),
     NUMBER("connections", connections, 1, 10000, 64, "connections of one client at a time"),
@@ -105,6 +108,8 @@ enum dk_err dk_reference_options_read(int argc, char **argv, struct dk_reference
     if (!options.help && options.http == NULL && options.stamp == NULL)
         return dk_fail(fault, DK_ERR_USAGE, "command line", see_help,
                        "--http or --stamp, or both, must be given");
+    if (options.word_key != NULL && options.http == NULL)
+        return dk_fail(fault, DK_ERR_USAGE, "word-key", see_help, "it needs --http");
     if (options.stamp_key != NULL && options.stamp == NULL)
         return dk_fail(fault, DK_ERR_USAGE, "stamp-key", see_help, "it needs --stamp");
     *out = options;

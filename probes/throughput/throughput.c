@@ -103,6 +103,9 @@ static bool warm_up(struct dk_probe_run *run, size_t s)
     if (dk_transfer_init(&stream->transfer, run->loop, run->plan) != DK_OK)
         return false;
     stream->transfer.certificate = &run->certificate;
+    if (run->plan->urls->word[0] != '\0' && run->plan->run[0] != '\0' &&
+        dk_transfer_identify(&stream->transfer, run->plan->run, s) != DK_OK)
+        return false;
     return dk_stream_request(stream) == DK_OK;
 }
 

@@ -22,7 +22,8 @@ ALL = ["agent/", "config/", "probes/"]
 PICTURE = [
     ("agent/base/*", []),
     ("config/*", [BASE]),
-    ("probes/reference/*", [BASE, "probes/*.h", "probes/stamp/", "probes/throughput/"]),
+    ("probes/reference/*", [BASE, "probes/*.h", "probes/stamp/", "probes/throughput/", "agent/record/key.h",
+                            "agent/record/seal.h", "agent/record/word.h"]),
     ("probes/*/*", [BASE, "probes/*.h"]),
     ("probes/*", [BASE, "probes/"]),
     ("agent/context/*", [BASE]),

@@ -4,9 +4,13 @@
 
 Starts the program on free ports of the loopback interface and talks to it as good and bad clients do.
 """
+import base64
 import contextlib
+import hashlib
 import hmac
 import http.client
+import json
+import os
 import re
 import select
 import signal
@@ -58,10 +62,10 @@ class Server:
     def client(self):
         return contextlib.closing(http.client.HTTPConnection(*self.addresses["http"], timeout=PATIENCE_S))
 
-    def ask(self, method, path, body=None):
+    def ask(self, method, path, body=None, headers={}):
         """Status, headers and body of one request on a connection of its own."""
         with self.client() as client:
-            client.request(method, path, body)
+            client.request(method, path, body, headers)
             answer = client.getresponse()
             return answer.status, answer.headers, answer.read()
 
@@ -310,6 +314,131 @@ class StampWithKey(unittest.TestCase):
             client.setblocking(False)
             with self.assertRaises(BlockingIOError):
                 client.recv(4096)
+
+
+def decoded(part):
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+class Word(unittest.TestCase):
+    RUN = "XYoyjDeddkgFEI2zvqYY-Q"
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.key = os.path.join(folder.name, "word.pem")
+        subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
+                        self.key], check=True, capture_output=True)
+        os.chmod(self.key, 0o600)
+        self.server = Server("--word-key", self.key)
+        self.addCleanup(self.server.__exit__)
+
+    def word(self, run=RUN, server=None):
+        """The answer's status, and the payload of the word when its signature is the key's (asked of OpenSSL)."""
+        status, headers, text = (server or self.server).ask("GET", f"/word?run={run}")
+        if status != 200:
+            return status, None
+        self.assertEqual(headers["Content-Type"], "application/jose")
+        head, payload, signature = text.decode().split(".")
+        jwk = json.loads(self.server.ask("GET", "/word/key")[2])
+        thumbprint = hashlib.sha256(json.dumps(jwk, sort_keys=True, separators=(",", ":")).encode()).digest()
+        self.assertEqual(json.loads(decoded(head)),
+                         {"alg": "ES256", "typ": "dokiem-word",
+                          "kid": base64.urlsafe_b64encode(thumbprint).rstrip(b"=").decode()})
+        pair = b""
+        for half in (decoded(signature)[:32], decoded(signature)[32:]):
+            number = int.from_bytes(half, "big")
+            der = number.to_bytes(number.bit_length() // 8 + 1, "big")
+            pair += bytes([2, len(der)]) + der
+        with open(os.path.join(self.folder, "signature"), "wb") as file:
+            file.write(bytes([0x30, len(pair)]) + pair)
+        subprocess.run(["openssl", "dgst", "-sha256", "-prverify", self.key, "-signature",
+                        os.path.join(self.folder, "signature")], input=f"{head}.{payload}".encode(), check=True,
+                       capture_output=True)
+        return status, json.loads(decoded(payload))
+
+    def move(self, method, path, body=None, run=RUN, stream=0, **more):
+        return self.server.ask(method, path, body, {"Dokiem-Run": run, "Dokiem-Stream": str(stream), **more})
+
+    def test_what_was_moved_is_told_by_stream(self):
+        before = time.time()
+        self.assertEqual(len(self.move("GET", "/garbage?ckSize=3", stream=1)[2]), 3 * MIB)
+        self.move("GET", "/garbage?ckSize=1", stream=1)
+        self.move("POST", "/empty", bytes(5 * MIB), stream=2)
+        self.move("POST", "/empty", b"", stream=3)  # warming up
+        self.move("GET", "/empty", stream=3)
+        status, word = self.word()
+        self.assertEqual((status, word["schema"], word["run"], word["client"]),
+                         (200, "dokiem.word/1", self.RUN, "127.0.0.0/24"))
+        down, up = word["download"], word["upload"]
+        self.assertEqual((len(down["bytes"]), down["bytes"][0], len(up["bytes"]), up["bytes"][:2]), (2, 0, 3, [0, 0]))
+        for bytes_, moved in ((down["bytes"][1], 4 * MIB), (up["bytes"][2], 5 * MIB)):
+            self.assertIn(bytes_, range(moved, moved + 2000))  # with headers
+        for direction in (down, up):
+            self.assertLess(direction["duration_ns"], (time.time() - before) * 1e9 + 1e7)
+            self.assertGreaterEqual(direction["start"], time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(before)))
+
+    def test_a_transfer_that_is_cut_off_counts_as_far_as_it_came(self):
+        with self.server.connect() as connection:
+            connection.sendall(f"GET /garbage?ckSize=1024 HTTP/1.1\r\nHost: x\r\nDokiem-Run: {self.RUN}\r\n"
+                               "Dokiem-Stream: 0\r\n\r\n".encode())
+            got = 0
+            while got < 10 * MIB:
+                got += len(connection.recv(1 << 16))
+            # The connection is still open, and the word knows of it all the same.
+            self.assertGreaterEqual(self.word()[1]["download"]["bytes"][0], got)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.assertGreaterEqual(self.word()[1]["download"]["bytes"][0], got)
+
+    def test_what_came_before_the_run_is_not_of_the_run(self):
+        with self.server.client() as client:
+            for headers in ({}, {"Dokiem-Run": self.RUN, "Dokiem-Stream": "0"}):
+                client.request("POST", "/empty", bytes(MIB), headers)
+                client.getresponse().read()
+                client.request("GET", "/garbage?ckSize=2", headers=headers)
+                client.getresponse().read()
+        word = self.word()[1]
+        self.assertIn(word["upload"]["bytes"][0], range(MIB, MIB + 2000))
+        self.assertIn(word["download"]["bytes"][0], range(2 * MIB - 70000, 2 * MIB + 2000))
+
+    def test_nonsense_makes_no_run(self):
+        for run, stream in (("", 0), ("x", 0), (self.RUN + "A", 0), (self.RUN[:-1] + "R", 0), ("A" * 21 + ";", 0),
+                            (self.RUN, -1), (self.RUN, 32), (self.RUN, "01"), (self.RUN, ""), (self.RUN, "1e1")):
+            with self.subTest(run=run, stream=stream):
+                self.assertEqual(self.move("GET", "/garbage?ckSize=1", run=run, stream=stream)[0], 200)
+                self.assertEqual(self.word()[0], 404)
+        for header in ("Via", "X-Forwarded-For", "Forwarded", "X-Real-IP"):
+            with self.subTest(header=header):
+                self.move("POST", "/empty", bytes(MIB), **{header: "203.0.113.7"})
+                self.assertEqual(self.word()[0], 404)
+        for query in ("", "?run=", "?run=" + "A" * 100000, "?run=%00", "?runs=" + self.RUN):
+            self.assertIn(self.server.ask("GET", "/word" + query)[0], (404, 431, 414))
+        self.assertEqual(self.server.ask("POST", "/word", b"x")[0], 405)
+
+    def test_a_run_is_its_clients_and_words_are_few(self):
+        with Server("--word-key", self.key, host="[::]") as server:
+            def ask_from(host, path, headers={}):
+                with contextlib.closing(http.client.HTTPConnection(
+                        host, server.addresses["http"][1], timeout=PATIENCE_S)) as client:
+                    client.request("GET", path, headers=headers)
+                    answer = client.getresponse()
+                    return answer.status, len(answer.read())
+            tag = {"Dokiem-Run": self.RUN, "Dokiem-Stream": "0"}
+            self.assertEqual(ask_from("127.0.0.1", "/garbage?ckSize=1", tag), (200, MIB))
+            self.assertEqual(ask_from("::1", f"/word?run={self.RUN}")[0], 404)
+            self.assertEqual(ask_from("::1", "/garbage?ckSize=1", tag), (200, MIB))
+            self.assertEqual([ask_from("127.0.0.1", f"/word?run={self.RUN}")[0] for _ in range(6)],
+                             [200] * 4 + [429] * 2)
+
+    def test_without_a_key_there_is_no_word(self):
+        with Server() as server:
+            self.assertEqual(server.ask("GET", f"/word?run={self.RUN}")[0], 404)
+            self.assertIn(b"no word", server.ask("GET", "/word/key")[2])
+        os.chmod(self.key, 0o644)
+        bad = subprocess.run([PROGRAM, "--http", "127.0.0.1:0", "--word-key", self.key], capture_output=True, text=True)
+        self.assertEqual(bad.returncode, 77)
+        self.assertIn("word.pem", bad.stderr)
 
 
 class Stamp(unittest.TestCase):
