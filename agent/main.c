@@ -12,16 +12,16 @@
 
 static void print_help(FILE *out)
 {
-    fputs("Usage: dokiem VERB [OPTION...]\n\n"
-          "Measures download, upload and latency of a line against a reference server,\n"
-          "judges them against thresholds, and keeps and delivers signed records.\n\n",
+    fputs(_("Usage: dokiem VERB [OPTION...]\n\n"
+            "Measures download, upload and latency of a line against a reference server,\n"
+            "judges them against thresholds, and keeps and delivers signed records.\n\n"),
           out);
     for (const struct dk_verb *verb = dk_verbs; verb->name != NULL; verb++)
-        fprintf(out, "  %-12s %-8s %s\n", verb->name, verb->operands, verb->help);
-    fputs("\n'dokiem VERB --help' shows a verb's options.\n"
-          "Exit status: 0 done; with run --check 1 fail, 2 inconclusive; 64 usage, 65 bad\n"
-          "data, 66 no such input, 69 server unreachable, 74 I/O, 75 not now,\n"
-          "77 permission, 78 configuration, 130 interrupted.\n",
+        fprintf(out, "  %-12s %-8s %s\n", verb->name, verb->operands, _(verb->help));
+    fputs(_("\n'dokiem VERB --help' shows a verb's options.\n"
+            "Exit status: 0 done; with run --check 1 fail, 2 inconclusive; 64 usage, 65 bad\n"
+            "data, 66 no such input, 69 server unreachable, 74 I/O, 75 not now,\n"
+            "77 permission, 78 configuration, 130 interrupted.\n"),
           out);
 }
 
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
     const struct dk_verb *verb = dk_verb_find(strcmp(argv[1], "--version") == 0 ? "version" : argv[1]);
 
     if (verb == NULL) {
-        fprintf(stderr, "dokiem: there is no verb '%s'; 'dokiem --help' lists them\n", argv[1]);
+        fprintf(stderr, _("dokiem: there is no verb '%s'; 'dokiem --help' lists them\n"), argv[1]);
         return dk_err_exit_status(DK_ERR_USAGE);
     }
 

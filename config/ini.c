@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/ini.h"
 
+#include "agent/base/message.h"
+
 #include "agent/base/file.h"
 #include "agent/base/parse.h"
 
@@ -44,7 +46,7 @@ enum dk_err dk_ini_fail(const struct dk_ini *ini, const struct dk_ini_entry *ent
     va_list arguments;
 
     va_start(arguments, what_format);
-    vsnprintf(what, sizeof what, what_format, arguments);
+    vsnprintf(what, sizeof what, _(what_format), arguments);
     va_end(arguments);
     write_where(ini->name, entry, where);
     return dk_fail(fault, DK_ERR_CONFIG, where, todo, "%s", what);

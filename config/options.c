@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/options.h"
 
+#include "agent/base/message.h"
 #include "agent/base/parse.h"
 #include "config/ini.h"
 #include "config/value.h"
@@ -32,11 +33,11 @@ static const char *set_integer(const struct dk_option *option, const char *text,
 
     if (!dk_parse_i64(option->min, INT64_MIN, INT64_MAX, &min) ||
         !dk_parse_i64(option->max, INT64_MIN, INT64_MAX, &max))
-        return "has no range";
+        return N_("has no range");
     if (!dk_parse_i64(text, INT64_MIN, INT64_MAX, &value))
-        return "is not a plain integer (no leading zero, decimals, exponent or unit)";
+        return N_("is not a plain integer (no leading zero, decimals, exponent or unit)");
     if (value < min || value > max)
-        return "is out of range";
+        return N_("is out of range");
     memcpy(field, &value, sizeof value);
     return NULL;
 }
@@ -57,9 +58,9 @@ static const char *set_quantity(const struct dk_option *option, const char *text
         return wrong;
     if (dk_quantity_parse(option->min, units, 0, &min) != NULL ||
         dk_quantity_parse(option->max, units, 0, &max) != NULL)
-        return "has no range";
+        return N_("has no range");
     if (value < min || value > max)
-        return "is out of range";
+        return N_("is out of range");
     memcpy(field, &value, sizeof value);
     return NULL;
 }
@@ -123,13 +124,13 @@ static const char *set_text(const struct dk_option *option, const char *text, vo
     size_t len = strlen(text);
 
     if (!dk_text_is_clean(text, len))
-        return "is not clean text: it holds control characters or is not UTF-8";
+        return N_("is not clean text: it holds control characters or is not UTF-8");
     if (strchr(text, '"') != NULL)
-        return "holds a double quotation mark";
+        return N_("holds a double quotation mark");
     if (len >= option->size || len > DK_INI_VALUE_MAX)
-        return "is too long";
+        return N_("is too long");
     if (len == 0 && option->fallback[0] != '\0')
-        return "is empty";
+        return N_("is empty");
     memset(field, 0, option->size);
     memcpy(field, text, len);
     return NULL;
@@ -144,7 +145,7 @@ static enum dk_err print_text(const struct dk_option *option, const void *field,
 static const char *set_path(const struct dk_option *option, const char *text, void *field)
 {
     if (text[0] != '\0' && text[0] != '/')
-        return "is not an absolute path";
+        return N_("is not an absolute path");
     return set_text(option, text, field);
 }
 
@@ -156,7 +157,7 @@ static const char *set_profile(const struct dk_option *option, const char *text,
 static const char *set_interface(const struct dk_option *option, const char *text, void *field)
 {
     if (strpbrk(text, "/: ") != NULL || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
-        return "is not the name of an interface";
+        return N_("is not the name of an interface");
     return set_text(option, text, field);
 }
 
@@ -182,34 +183,34 @@ static const char *check_authority(const char *text, size_t len)
     int64_t number = 0;
 
     if (len == 0)
-        return "names no host";
+        return N_("names no host");
     if (len >= sizeof copy)
-        return "names too long a host";
+        return N_("names too long a host");
     memcpy(copy, text, len);
     copy[len] = '\0';
     if (copy[0] == '[') {
         char *end = strchr(copy, ']');
 
         if (end == NULL || (end[1] != '\0' && end[1] != ':'))
-            return "has an IPv6 address that does not end with ]";
+            return N_("has an IPv6 address that does not end with ]");
         port = end[1] == ':' ? end + 2 : NULL;
         *end = '\0';
         if (inet_pton(AF_INET6, copy + 1, &address) != 1)
-            return "has something other than an IPv6 address in [ ]";
+            return N_("has something other than an IPv6 address in [ ]");
     } else {
         char *colon = strchr(copy, ':');
 
         if (colon != NULL && strchr(colon + 1, ':') != NULL)
-            return "has more than one colon; write an IPv6 address in [ ]";
+            return N_("has more than one colon; write an IPv6 address in [ ]");
         if (colon != NULL) {
             *colon = '\0';
             port = colon + 1;
         }
         if (!is_host(copy, strlen(copy)))
-            return "has a host name that is not one";
+            return N_("has a host name that is not one");
     }
     if (port != NULL && !dk_parse_i64(port, 1, 65535, &number))
-        return "has a port that is not 1 to 65535";
+        return N_("has a port that is not 1 to 65535");
     return NULL;
 }
 
@@ -229,12 +230,12 @@ static const char *check_url_path(const char *path)
         char c = *path;
 
         if (c == '?' || c == '#')
-            return "has a query or fragment";
+            return N_("has a query or fragment");
         if (c == '%' && strspn(path + 1, "0123456789abcdefABCDEF") >= 2)
             continue;
         if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
             strchr("-._~!$&'()*+,;=:@/", c) == NULL)
-            return "holds a character that must be written as %XX in a URL";
+            return N_("holds a character that must be written as %XX in a URL");
     }
     return NULL;
 }
@@ -252,12 +253,12 @@ static const char *set_url(const struct dk_option *option, const char *text, voi
                                                            : NULL;
 
     if (host == NULL)
-        return "does not begin with http:// or https://";
+        return N_("does not begin with http:// or https://");
 
     size_t host_len = strcspn(host, "/?#");
 
     if (memchr(host, '@', host_len) != NULL)
-        return "holds a user name or password";
+        return N_("holds a user name or password");
 
     const char *wrong = check_authority(host, host_len);
 
@@ -266,7 +267,7 @@ static const char *set_url(const struct dk_option *option, const char *text, voi
     if (wrong != NULL)
         return wrong;
     if (len >= sizeof plain)
-        return "is too long";
+        return N_("is too long");
     memcpy(plain, text, len + 1);
     while (plain[len - 1] == '/')
         plain[--len] = '\0';
@@ -281,7 +282,7 @@ static const char *set_server(const struct dk_option *option, const char *text, 
     if (text[0] == '\0' || strstr(text, "://") != NULL)
         return set_url(option, text, field);
     if (snprintf(url, sizeof url, "http://%s", text) >= (int)sizeof url)
-        return "is too long";
+        return N_("is too long");
     return set_url(option, url, field);
 }
 
@@ -307,7 +308,7 @@ static int word_index(const char *list, const char *word, size_t len)
         enum dk_##term value;                                                                                \
                                                                                                              \
         if (word_index(option->allowed, text, strlen(text)) < 0 || !dk_##term##_parse(text, &value))         \
-            return "is none of the choices";                                                                 \
+            return N_("is none of the choices");                                                                 \
         memcpy(field, &value, sizeof value);                                                                 \
         return NULL;                                                                                         \
     }                                                                                                        \
@@ -336,7 +337,7 @@ static const char *set_method(const struct dk_option *option, const char *text, 
 
     if (word_index(option->allowed, text, strlen(text)) < 0 ||
         (strcmp(text, "auto") != 0 && !dk_method_parse(text, &value)))
-        return "is none of the choices";
+        return N_("is none of the choices");
     memcpy(field, &value, sizeof value);
     return NULL;
 }
@@ -366,9 +367,9 @@ static const char *set_list(const struct dk_option *option, const char *text, vo
         int index = word_index(option->allowed, at, len);
 
         if (index < 0)
-            return "is not a list of the choices with commas between";
+            return N_("is not a list of the choices with commas between");
         if ((bits & INT64_C(1) << index) != 0)
-            return "names a choice twice";
+            return N_("names a choice twice");
         bits |= INT64_C(1) << index;
         at += span;
         if (*at == '\0')
@@ -449,129 +450,129 @@ _Static_assert(DK_ONLY_DOWNLOAD == 1 && DK_ONLY_UPLOAD == 2 && DK_ONLY_LATENCY =
 
 static const struct dk_option options[] = {
     {"server", "name", NULL, TEXT("127"), .fallback = "", FIELD(servers[0].name),
-     .help = "what people call the reference server"},
+     .help = N_("what people call the reference server")},
     {"server", "url", "server",
      KEPT_AS("url", server, "[http[s]://]HOST[:PORT][/PATH]"),
-     .fallback = "", FIELD(servers[0].url), .help = "the reference server to measure against"},
+     .fallback = "", FIELD(servers[0].url), .help = N_("the reference server to measure against")},
     {"server", "kind", "server-kind", ONE_OF(server_kind, "auto, dokiem, librespeed, http"), .fallback = "auto",
-     FIELD(servers[0].kind), .help = "how it is asked; auto: by the shape of its URL"},
+     FIELD(servers[0].kind), .help = N_("how it is asked; auto: by the shape of its URL")},
     {"server", "upload_url", NULL, KEPT_AS("url", server, "[http[s]://]HOST[:PORT][/PATH]"),
      .fallback = "", FIELD(servers[0].upload_url),
-     .help = "where uploads go; unset: where servers of its kind take them"},
+     .help = N_("where uploads go; unset: where servers of its kind take them")},
     {"server", "stamp", "stamp", KEPT_AS("text", stamp, "auto, off or HOST[:PORT]"),
-     .fallback = "auto", FIELD(servers[0].stamp), .help = "STAMP reflector; auto: the server, UDP port 862"},
+     .fallback = "auto", FIELD(servers[0].stamp), .help = N_("STAMP reflector; auto: the server, UDP port 862")},
     {"server", "stamp_key_file", NULL, PATH, .fallback = "", FIELD(servers[0].stamp_key_file),
-     .help = "hexadecimal key of the reflector's authenticated mode; unset: without"},
+     .help = N_("hexadecimal key of the reflector's authenticated mode; unset: without")},
     {"server", "ca_file", "ca-file", PATH, .fallback = "", FIELD(servers[0].ca_file),
-     .help = "PEM file of the authorities to trust for it"},
+     .help = N_("PEM file of the authorities to trust for it")},
     {"server", "location", NULL, TEXT("127"), .fallback = "", FIELD(servers[0].location),
-     .help = "where it stands"},
+     .help = N_("where it stands")},
     {"server", "operator", NULL, TEXT("127"), .fallback = "", FIELD(servers[0].network_operator),
-     .help = "operator of the network it stands in"},
+     .help = N_("operator of the network it stands in")},
     {"server", "net", NULL, ONE_OF(net, "unstated, on, off"), .fallback = "unstated", FIELD(servers[0].net),
-     .help = "whether that is the network of the line's own operator"},
+     .help = N_("whether that is the network of the line's own operator")},
     {"server", "connect_timeout", NULL, DURATION("1s", "60s"), .fallback = "10s",
-     FIELD(server_connect_timeout_ns), .help = "longest wait for the first answer"},
+     FIELD(server_connect_timeout_ns), .help = N_("longest wait for the first answer")},
 
     {"test", "technology", "technology", ONE_OF(technology, "4g, 5g, fixed, auto"), .fallback = "auto",
-     FIELD(technology), .help = "what the line is; it chooses the rules"},
+     FIELD(technology), .help = N_("what the line is; it chooses the rules")},
     {"test", "streams", "streams", INTEGER("1", "32"), .fallback = "4", FIELD(streams),
-     .help = "parallel connections"},
+     .help = N_("parallel connections")},
     {"test", "max_streams", "max-streams", INTEGER("1", "32"), .fallback = "16", FIELD(max_streams),
-     .help = "most of them, where packets are lost and more raise the rate"},
+     .help = N_("most of them, where packets are lost and more raise the rate")},
     {"test", "duration", "duration", DURATION("1s", "60s"), .fallback = "10s", FIELD(duration_ns),
-     .help = "length of the timed part of each direction"},
+     .help = N_("length of the timed part of each direction")},
     {"test", "stop", "stop", ONE_OF(stop, "time, precise, verdict"), .fallback = "time", FIELD(stop),
-     .help = "when a direction ends: after its duration, or before"},
+     .help = N_("when a direction ends: after its duration, or before")},
     {"test", "precision", "precision", SHARE("0.1 %", "50 %"), .fallback = "2 %", FIELD(precision_ppm),
-     .help = "with stop = precise: half of the 95 % interval, of the rate"},
+     .help = N_("with stop = precise: half of the 95 % interval, of the rate")},
     {"test", "max_bytes", NULL, BYTES("1MB", "100GB"), .fallback = "15GB", FIELD(max_bytes),
-     .help = "most data in each direction"},
+     .help = N_("most data in each direction")},
     {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency, wire"),
      .fallback = "download,upload,latency", FIELD(only),
-     .help = "what to measure; wire: capture the headers of the test's own packets"},
+     .help = N_("what to measure; wire: capture the headers of the test's own packets")},
     {"test", "family", "family", ONE_OF(family, "any, ipv4, ipv6, both"), .fallback = "any", FIELD(family),
-     .help = "Internet protocol to use; both: two runs, IPv4 and IPv6"},
+     .help = N_("Internet protocol to use; both: two runs, IPv4 and IPv6")},
     {"test", "interface", "interface",
      KEPT_AS("text", interface, "at most 15 bytes"), .fallback = "",
-     FIELD(interface), .help = "network interface to use"},
+     FIELD(interface), .help = N_("network interface to use")},
     {"test", "confirm_gap", NULL, DURATION("1s", "1h"), .fallback = "30s", FIELD(confirm_gap_ns),
-     .help = "from a run that failed to its repeat (dokiem run --confirm)"},
+     .help = N_("from a run that failed to its repeat (dokiem run --confirm)")},
 
     {"latency", "method", "latency-method", ONE_OF(method, "auto, stamp, icmp, tcp, http"), .fallback = "auto",
-     FIELD(latency_method), .help = "how round trips are timed; auto: the first of these that works"},
+     FIELD(latency_method), .help = N_("how round trips are timed; auto: the first of these that works")},
     {"latency", "count", NULL, INTEGER("1", "1000"), .fallback = "50", FIELD(latency_count),
-     .help = "packets, or requests, of the idle phase"},
+     .help = N_("packets, or requests, of the idle phase")},
     {"latency", "interval", NULL, DURATION("5ms", "10s"), .fallback = "20ms", FIELD(latency_interval_ns),
-     .help = "time from one to the next"},
+     .help = N_("time from one to the next")},
     {"latency", "timeout", NULL, DURATION("50ms", "10s"), .fallback = "1s", FIELD(latency_timeout_ns),
-     .help = "a packet that is not answered by then is lost"},
+     .help = N_("a packet that is not answered by then is lost")},
 
     {"budget", "daily", NULL, BYTES("0B", "1000GB"), .fallback = "0B", FIELD(budget_daily_bytes),
-     .help = "most data of runs a day on one link; 0B: no limit"},
+     .help = N_("most data of runs a day on one link; 0B: no limit")},
     {"budget", "monthly", NULL, BYTES("0B", "1000GB"), .fallback = "0B", FIELD(budget_monthly_bytes),
-     .help = "most data of runs a month on one link; 0B: no limit"},
+     .help = N_("most data of runs a month on one link; 0B: no limit")},
     {"budget", "link", NULL, TEXT("127"), .fallback = "", FIELD(budget_link),
-     .help = "name that the use is counted under, as of a SIM card; unset: the interface"},
+     .help = N_("name that the use is counted under, as of a SIM card; unset: the interface")},
     {"budget", "metered", NULL, ONE_OF(metered, "run, skip"), .fallback = "run", FIELD(budget_metered),
-     .help = "what to do on a mobile or dial-up link (cellular, ppp)"},
+     .help = N_("what to do on a mobile or dial-up link (cellular, ppp)")},
 
-    {"site", "code", "site", TEXT("127"), .fallback = "", FIELD(site_code), .help = "code of the place"},
-    {"site", "name", NULL, TEXT("127"), .fallback = "", FIELD(site_name), .help = "name of the place"},
-    {"site", "commune", NULL, TEXT("127"), .fallback = "", FIELD(site_commune), .help = "commune that it is in"},
-    {"site", "hamlet", NULL, TEXT("127"), .fallback = "", FIELD(site_hamlet), .help = "hamlet that it is in"},
+    {"site", "code", "site", TEXT("127"), .fallback = "", FIELD(site_code), .help = N_("code of the place")},
+    {"site", "name", NULL, TEXT("127"), .fallback = "", FIELD(site_name), .help = N_("name of the place")},
+    {"site", "commune", NULL, TEXT("127"), .fallback = "", FIELD(site_commune), .help = N_("commune that it is in")},
+    {"site", "hamlet", NULL, TEXT("127"), .fallback = "", FIELD(site_hamlet), .help = N_("hamlet that it is in")},
     {"site", "operator", "operator", TEXT("127"), .fallback = "", FIELD(site_operator),
-     .help = "operator of the line"},
+     .help = N_("operator of the line")},
     {"site", "environment", "environment", ONE_OF(environment, "unstated, indoor, outdoor, moving"),
-     .fallback = "unstated", FIELD(site.environment), .help = "where the device stands"},
+     .fallback = "unstated", FIELD(site.environment), .help = N_("where the device stands")},
     {"site", "subscriber", NULL, ONE_OF(subscriber, "unstated, household, organisation"), .fallback = "unstated",
-     FIELD(site.subscriber), .help = "whom the line serves; organisation: with the rules for those in towns"},
+     FIELD(site.subscriber), .help = N_("whom the line serves; organisation: with the rules for those in towns")},
     {"site", "subscribed_download", "subscribed-download", SITE_RATE(SUBSCRIBED_DOWNLOAD),
-     .help = "download rate of the tariff"},
+     .help = N_("download rate of the tariff")},
     {"site", "subscribed_upload", "subscribed-upload", SITE_RATE(SUBSCRIBED_UPLOAD),
-     .help = "upload rate of the tariff"},
+     .help = N_("upload rate of the tariff")},
     {"site", "declared_download", NULL, SITE_RATE(DECLARED_DOWNLOAD),
-     .help = "average download rate that the operator declares for the area (Vd)"},
+     .help = N_("average download rate that the operator declares for the area (Vd)")},
     {"site", "declared_upload", NULL, SITE_RATE(DECLARED_UPLOAD),
-     .help = "average upload rate that the operator declares for the area (Vu)"},
+     .help = N_("average upload rate that the operator declares for the area (Vu)")},
     {"site", "minimum_download", NULL, SITE_RATE(MINIMUM_DOWNLOAD),
-     .help = "minimum download rate that the operator declares for the area (Vdmin)"},
-    {"site", "note", "note", TEXT("900"), .fallback = "", FIELD(note), .help = "remark kept in every record"},
+     .help = N_("minimum download rate that the operator declares for the area (Vdmin)")},
+    {"site", "note", "note", TEXT("900"), .fallback = "", FIELD(note), .help = N_("remark kept in every record")},
 
     {"inspection", "case", "case", TEXT("127"), .fallback = "", FIELD(inspection.case_number),
-     .help = "number of the case that the run belongs to"},
+     .help = N_("number of the case that the run belongs to")},
     {"inspection", "inspector", "inspector", TEXT("127"), .fallback = "", FIELD(inspection.inspector),
-     .help = "who measures"},
+     .help = N_("who measures")},
     {"inspection", "place", "place", TEXT("255"), .fallback = "", FIELD(inspection.place),
-     .help = "where it is measured, in words"},
+     .help = N_("where it is measured, in words")},
     {"inspection", "tariff", "tariff", TEXT("127"), .fallback = "", FIELD(inspection.tariff),
-     .help = "the subscriber's plan, as the operator calls it"},
+     .help = N_("the subscriber's plan, as the operator calls it")},
     {"inspection", "photo", "photo", PATH, .fallback = "", FIELD(inspection.photo),
-     .help = "picture of the place; its SHA-256 is kept in the record"},
+     .help = N_("picture of the place; its SHA-256 is kept in the record")},
 
     {"judge", "profile", "profile",
      KEPT_AS("text", profile, "a name or an absolute path"), .fallback = "vn-2025",
-     FIELD(profile), .help = "the rules to judge by"},
+     FIELD(profile), .help = N_("the rules to judge by")},
     {"judge", "profile_key", NULL, PATH, .fallback = "", FIELD(profile_key),
-     .help = "public key (JWK or PEM) that must have signed the profile; unset: any may be used"},
+     .help = N_("public key (JWK or PEM) that must have signed the profile; unset: any may be used")},
 
     {"journal", "state_dir", "state", PATH, .fallback = "/var/lib/dokiem", FIELD(state_dir),
-     .help = "folder of the key, the journal and the receipts"},
+     .help = N_("folder of the key, the journal and the receipts")},
     {"journal", "max_bytes", NULL, BYTES("1MB", "1000GB"), .fallback = "256MiB", FIELD(journal_max_bytes),
-     .help = "most disk space for records"},
+     .help = N_("most disk space for records")},
     {"journal", "max_age", NULL, DURATION("1d", "36500d"), .fallback = "1095d", FIELD(journal_max_age_ns),
-     .help = "how long records are kept"},
+     .help = N_("how long records are kept")},
 
     {"collector", "url", "collector", KEPT_AS("url", url, "http[s]://HOST[:PORT][/PATH]"),
-     .fallback = "", FIELD(collector_url), .help = "where records are delivered; unset: nowhere"},
+     .fallback = "", FIELD(collector_url), .help = N_("where records are delivered; unset: nowhere")},
     {"collector", "ca_file", NULL, PATH, .fallback = "", FIELD(collector_ca_file),
-     .help = "PEM file of the authorities to trust for it"},
+     .help = N_("PEM file of the authorities to trust for it")},
     {"collector", "timeout", NULL, DURATION("1s", "10min"), .fallback = "30s", FIELD(collector_timeout_ns),
-     .help = "longest wait for one request"},
+     .help = N_("longest wait for one request")},
     {"collector", "batch", NULL, INTEGER("1", "100"), .fallback = "20", FIELD(collector_batch),
-     .help = "most records in one request"},
+     .help = N_("most records in one request")},
     {"collector", "max_undelivered_age", NULL, DURATION("1h", "3650d"), .fallback = "7d",
-     FIELD(collector_max_undelivered_age_ns), .help = "dokiem status --check: a record must not wait longer"},
+     FIELD(collector_max_undelivered_age_ns), .help = N_("dokiem status --check: a record must not wait longer")},
 };
 
 const struct dk_option *dk_options(size_t *count)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/settings.h"
 
+#include "agent/base/message.h"
 #include "agent/base/parse.h"
 #include "config/ini.h"
 #include "config/options.h"
@@ -156,7 +157,7 @@ static enum dk_err set_entry(struct dk_settings *settings, const struct dk_ini *
     write_allowed(option, allowed, sizeof allowed);
     snprintf(todo, sizeof todo, "correct it, or remove the line for the default, %s",
              option->fallback[0] != '\0' ? option->fallback : "not set");
-    return dk_ini_fail(ini, entry, fault, todo, "%s %s; allowed: %s", value, wrong, allowed);
+    return dk_ini_fail(ini, entry, fault, todo, "%s %s; allowed: %s", value, _(wrong), allowed);
 }
 
 // Every [server NAME] has a URL, and no name is there twice; [server] may have been given one of them as its name.
@@ -289,7 +290,7 @@ enum dk_err dk_settings_set_argument(struct dk_settings *settings, const char *a
 
     dk_quote(value, quoted);
     write_allowed(&options[i], allowed, sizeof allowed);
-    return dk_fail(fault, DK_ERR_USAGE, where, NULL, "%s %s; allowed: %s", quoted, wrong, allowed);
+    return dk_fail(fault, DK_ERR_USAGE, where, NULL, "%s %s; allowed: %s", quoted, _(wrong), allowed);
 }
 
 static enum dk_err print_named_servers(const struct dk_settings *settings, struct dk_buf *out)

@@ -2,6 +2,7 @@
 #include "config/value.h"
 
 #include "agent/base/clock.h"
+#include "agent/base/message.h"
 #include "agent/base/parse.h"
 
 #include <inttypes.h>
@@ -31,21 +32,21 @@ const char *dk_quantity_parse(const char *text, const struct dk_unit *units, int
     int64_t scale = 0;
 
     if (digits == 0)
-        return "is not a number with a unit";
+        return N_("is not a number with a unit");
     if (text[digits] == '\0') {
         if (bare == 0)
-            return "has no unit";
+            return N_("has no unit");
         if (memchr(text, '.', digits) != NULL)
-            return "has decimals but no unit";
+            return N_("has decimals but no unit");
         scale = bare;
     }
     for (; scale == 0 && units->name != NULL; units++)
         if (strcmp(unit, units->name) == 0)
             scale = units->scale;
     if (scale == 0)
-        return "has a unit that is not known here";
+        return N_("has a unit that is not known here");
     if (!dk_parse_decimal(text, digits, scale, 0, INT64_MAX, out))
-        return "is not a plain decimal number, or is too large or too fine";
+        return N_("is not a plain decimal number, or is too large or too fine");
     return NULL;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 // Texts may quote what a server or a file said: nothing in them may steer a terminal.
 static void make_printable(char *text)
@@ -25,10 +26,18 @@ enum dk_err dk_fail(struct dk_fault *fault, enum dk_err err, const char *where, 
     va_list arguments;
 
     va_start(arguments, what_format);
-    vsnprintf(fault->what, sizeof fault->what, what_format, arguments);
+    vsnprintf(fault->what, sizeof fault->what, _(what_format), arguments);
     va_end(arguments);
+    // A text that was made elsewhere may be in the catalogue as a whole.
+    if (strcmp(what_format, "%s") == 0 && fault->what[0] != '\0') {
+        char whole[DK_FAULT_WHAT_SIZE];
+
+        memcpy(whole, fault->what, sizeof whole);
+        snprintf(fault->what, sizeof fault->what, "%s", _(whole));
+    }
     snprintf(fault->where, sizeof fault->where, "%s", where != NULL ? where : "");
-    snprintf(fault->todo, sizeof fault->todo, "%s", todo != NULL ? todo : "");
+    // The catalogue has its own header under "".
+    snprintf(fault->todo, sizeof fault->todo, "%s", todo != NULL && todo[0] != '\0' ? _(todo) : "");
     make_printable(fault->where);
     make_printable(fault->what);
     make_printable(fault->todo);

@@ -4,20 +4,22 @@
 // Beside the code, a `struct dk_fault` carries what was wrong, where, and what to do about it. Only a verb prints.
 #pragma once
 
+#include "agent/base/message.h"
+
 // One list: name, exit status (sysexits.h where it has one), meaning.
 #define DK_ERR_LIST(X)                                                                                       \
-    X(OK, 0, "done")                                                                                         \
-    X(USAGE, 64, "the command line is wrong")                                                                \
-    X(DATA, 65, "the input data is wrong")                                                                   \
-    X(NO_INPUT, 66, "there is no such input")                                                                \
-    X(UNREACHABLE, 69, "the server cannot be used")                                                          \
-    X(INTERNAL, 70, "an error of dokiem itself")                                                             \
-    X(MEMORY, 71, "out of memory")                                                                           \
-    X(IO, 74, "reading or writing failed")                                                                   \
-    X(NOT_NOW, 75, "not now; try again later")                                                               \
-    X(PERMISSION, 77, "permission denied")                                                                   \
-    X(CONFIG, 78, "the configuration is wrong")                                                              \
-    X(INTERRUPTED, 130, "interrupted")
+    X(OK, 0, N_("done"))                                                                                         \
+    X(USAGE, 64, N_("the command line is wrong"))                                                                \
+    X(DATA, 65, N_("the input data is wrong"))                                                                   \
+    X(NO_INPUT, 66, N_("there is no such input"))                                                                \
+    X(UNREACHABLE, 69, N_("the server cannot be used"))                                                          \
+    X(INTERNAL, 70, N_("an error of dokiem itself"))                                                             \
+    X(MEMORY, 71, N_("out of memory"))                                                                           \
+    X(IO, 74, N_("reading or writing failed"))                                                                   \
+    X(NOT_NOW, 75, N_("not now; try again later"))                                                               \
+    X(PERMISSION, 77, N_("permission denied"))                                                                   \
+    X(CONFIG, 78, N_("the configuration is wrong"))                                                              \
+    X(INTERRUPTED, 130, N_("interrupted"))
 
 enum [[nodiscard]] dk_err {
 #define X(name, exit_status, text) DK_ERR_##name,
@@ -38,7 +40,8 @@ struct dk_fault {
 
 // Records a failure and returns `err`, so that a function can end with `return dk_fail(...)`.
 // The first failure recorded wins: whoever sees it first knows most. `fault` may be NULL (then only the code goes on).
-// `where` and `todo` may be NULL. `what_format` is a printf format. Control characters in the texts are replaced.
+// `where` and `todo` may be NULL. `what_format` is a printf format. Both are said in the user's language where the
+// catalogue has them. Control characters in the texts are replaced.
 enum dk_err dk_fail(struct dk_fault *fault, enum dk_err err, const char *where, const char *todo,
                     const char *what_format, ...) __attribute__((format(printf, 5, 6)));
 

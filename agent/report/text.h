@@ -4,18 +4,10 @@
 #pragma once
 
 #include "agent/base/buf.h"
+#include "agent/base/message.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-#if DK_NLS
-#include <libintl.h>
-#define _(text) dgettext("dokiem", text)
-#else
-#define _(text) (text)
-#endif
-// Marks a text that _() is applied to later.
-#define N_(text) text
 
 // Binds the catalogue "dokiem" in `directory` (DIRECTORY/vi/LC_MESSAGES/dokiem.mo); when it is not there, that of the
 // build folder that the program runs from. Without one for the

@@ -108,6 +108,12 @@ const char *dk_code_words(const char *code)
         {"failed", N_("failed")},
         {"invalid", N_("not valid")},
         {"not_measured", N_("not measured")},
+        {"measurement", N_("measurement")},
+        {"skipped", N_("skipped")},
+        {"pass", N_("pass")},
+        {"fail", N_("fail")},
+        {"inconclusive", N_("inconclusive")},
+        {"not_applicable", N_("not judged")},
         {"time", N_("its fixed length")},
         {"precise", N_("precise enough")},
         {"verdict", N_("the verdict is certain")},
@@ -123,6 +129,13 @@ const char *dk_code_words(const char *code)
         if (strcmp(code, known[i].code) == 0)
             return _(known[i].words);
     return NULL;
+}
+
+const char *dk_code_said(const char *code)
+{
+    const char *words = dk_code_words(code);
+
+    return words != NULL ? words : code;
 }
 
 const char *dk_outcome_words(enum dk_kind kind, const char *outcome, bool qcvn)

@@ -23,3 +23,5 @@ const char *dk_outcome_words(enum dk_kind kind, const char *outcome, bool qcvn);
 // Any other code of a record ("wifi", "4g", "indoor", "not_measured" …) in words; NULL for one that is not
 // known.
 const char *dk_code_words(const char *code);
+// The same, or the code itself, borrowed.
+const char *dk_code_said(const char *code);

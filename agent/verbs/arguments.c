@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/verbs/arguments.h"
 
+#include "agent/base/message.h"
 #include "agent/verbs/verbs.h"
 
 #include <getopt.h>
@@ -59,11 +60,13 @@ static void print_help(const char *name, enum dk_arguments_kind kind, const stru
 {
     const struct dk_verb *verb = dk_verb_find(name);
 
-    printf("Usage: dokiem %s [OPTION...]%s%s\n", name, verb != NULL && verb->operands[0] != '\0' ? " " : "",
+    printf(_("Usage: dokiem %s [OPTION...]%s%s\n"), name, verb != NULL && verb->operands[0] != '\0' ? " " : "",
            verb != NULL ? verb->operands : "");
-    if (verb != NULL)
-        printf("%c%s.\n", verb->help[0] >= 'a' && verb->help[0] <= 'z' ? verb->help[0] - 'a' + 'A' : verb->help[0],
-               verb->help + 1);
+    if (verb != NULL) {
+        const char *help = _(verb->help);
+
+        printf("%c%s.\n", help[0] >= 'a' && help[0] <= 'z' ? help[0] - 'a' + 'A' : help[0], help + 1);
+    }
     printf("\n");
     for (int i = 1; i < table->count; i++) {
         const struct row *row = &table->rows[i];
@@ -72,20 +75,20 @@ static void print_help(const char *name, enum dk_arguments_kind kind, const stru
         if (row->own != NULL) {
             snprintf(left, sizeof left, "--%s%s%s", row->own->name, row->own->argument != NULL ? " " : "",
                      row->own->argument != NULL ? row->own->argument : "");
-            printf("  %-26s %s\n", left, row->own->help);
+            printf("  %-26s %s\n", left, _(row->own->help));
         } else if (row->option != NULL) {
             bool server = strcmp(row->option->argument, "server") == 0;
 
             snprintf(left, sizeof left, "--%s %s", row->option->argument, server ? "NAME|URL" : "VALUE");
-            printf("  %-26s %s%s\n", left, row->option->help, server ? "; may be there more than once" : "");
-            printf("  %-26s   %s; default %s\n", "", row->option->allowed,
-                   row->option->fallback[0] != '\0' ? row->option->fallback : "none");
+            printf("  %-26s %s%s\n", left, _(row->option->help), server ? _("; may be there more than once") : "");
+            printf(_("  %-26s   %s; default %s\n"), "", row->option->allowed,
+                   row->option->fallback[0] != '\0' ? row->option->fallback : _("none"));
         } else {
-            printf("  %-26s %s\n", "--config FILE", "the configuration file to read");
+            printf("  %-26s %s\n", "--config FILE", _("the configuration file to read"));
         }
     }
     if (kind == DK_ARGUMENTS_MEASURING)
-        printf("  %-26s %s\n", "-4, -6", "IPv4 or IPv6 only; with both, one run after the other");
+        printf("  %-26s %s\n", "-4, -6", _("IPv4 or IPv6 only; with both, one run after the other"));
 }
 
 static enum dk_err scan(int argc, char **argv, enum dk_arguments_kind kind, struct table *table,
@@ -192,7 +195,7 @@ enum dk_err dk_arguments_read(int argc, char **argv, enum dk_arguments_kind kind
 int dk_verb_fail(const char *verb, const struct dk_fault *fault)
 {
     fprintf(stderr, "dokiem %s: %s%s%s%s%s\n", verb, fault->where, fault->where[0] != '\0' ? ": " : "",
-            fault->what[0] != '\0' ? fault->what : dk_err_text(fault->err), fault->todo[0] != '\0' ? "; " : "",
+            fault->what[0] != '\0' ? fault->what : _(dk_err_text(fault->err)), fault->todo[0] != '\0' ? "; " : "",
             fault->todo);
     return dk_err_exit_status(fault->err);
 }

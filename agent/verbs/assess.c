@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/message.h"
 #include "agent/assess/finding.h"
 #include "agent/assess/select.h"
 #include "agent/base/parse.h"
@@ -79,23 +80,25 @@ static enum dk_err read_arguments(int argc, char **argv, struct dk_arguments *ar
 {
     const char **filter = c->filter.text;
     const struct dk_own_flag flags[] = {
-        {"key", "FILE", "public key or keys of the devices (JWK, JWK set or PEM); default: this device's own", &c->key,
+        {"key", "FILE", N_("public key or keys of the devices (JWK, JWK set or PEM); default: this device's own"),
+         &c->key,
          NULL},
-        {"profile", "NAME", "the rules: a profile's name, or its path; default: [judge] profile", &c->profile, NULL},
-        {"from", "DAY", "samples of this day (in Vietnam) or instant (RFC 3339) and later", &c->from, NULL},
-        {"to", "DAY", "samples of this day and earlier, or before this instant", &c->to, NULL},
-        {"site", "CODE", "samples of this site", &filter[DK_DIMENSION_SITE], NULL},
-        {"commune", "NAME", "samples of this commune", &filter[DK_DIMENSION_COMMUNE], NULL},
-        {"hamlet", "NAME", "samples of this hamlet", &filter[DK_DIMENSION_HAMLET], NULL},
-        {"operator", "NAME", "samples of this operator", &filter[DK_DIMENSION_OPERATOR], NULL},
-        {"technology", "NAME", "samples of this technology: 4g, 5g, fixed", &filter[DK_DIMENSION_TECHNOLOGY], NULL},
-        {"environment", "NAME", "samples taken indoor, outdoor or moving", &filter[DK_DIMENSION_ENVIRONMENT], NULL},
-        {"server", "NAME", "samples against this server", &filter[DK_DIMENSION_SERVER], NULL},
-        {"device", "ID", "samples of this device", &filter[DK_DIMENSION_DEVICE], NULL},
-        {"by", "LIST", "a finding for each site,commune,hamlet,operator,technology,environment,server,device,month,"
-         "day,hour: up to 4 of them", &c->by, NULL},
-        {"format", "text|json", "a table, or one JSON object", &c->format, NULL},
-        {"check", NULL, "exit status 1 = a rule is failed, 2 = undecided, or too few samples", NULL, &c->check},
+        {"profile", "NAME", N_("the rules: a profile's name, or its path; default: [judge] profile"),
+         &c->profile, NULL},
+        {"from", "DAY", N_("samples of this day (in Vietnam) or instant (RFC 3339) and later"), &c->from, NULL},
+        {"to", "DAY", N_("samples of this day and earlier, or before this instant"), &c->to, NULL},
+        {"site", "CODE", N_("samples of this site"), &filter[DK_DIMENSION_SITE], NULL},
+        {"commune", "NAME", N_("samples of this commune"), &filter[DK_DIMENSION_COMMUNE], NULL},
+        {"hamlet", "NAME", N_("samples of this hamlet"), &filter[DK_DIMENSION_HAMLET], NULL},
+        {"operator", "NAME", N_("samples of this operator"), &filter[DK_DIMENSION_OPERATOR], NULL},
+        {"technology", "NAME", N_("samples of this technology: 4g, 5g, fixed"), &filter[DK_DIMENSION_TECHNOLOGY], NULL},
+        {"environment", "NAME", N_("samples taken indoor, outdoor or moving"), &filter[DK_DIMENSION_ENVIRONMENT], NULL},
+        {"server", "NAME", N_("samples against this server"), &filter[DK_DIMENSION_SERVER], NULL},
+        {"device", "ID", N_("samples of this device"), &filter[DK_DIMENSION_DEVICE], NULL},
+        {"by", "LIST", N_("a finding for each site,commune,hamlet,operator,technology,environment,server,device,month,"
+         "day,hour: up to 4 of them"), &c->by, NULL},
+        {"format", "text|json", N_("a table, or one JSON object"), &c->format, NULL},
+        {"check", NULL, N_("exit status 1 = a rule is failed, 2 = undecided, or too few samples"), NULL, &c->check},
         {0},
     };
     enum dk_err err = dk_arguments_read(argc, argv, DK_ARGUMENTS_PLAIN, flags, arguments, fault);

@@ -186,7 +186,7 @@ int dk_verb_campaign(int argc, char **argv)
 {
     const char *format = NULL;
     const struct dk_own_flag flags[] = {
-        {"format", "text|json", "for people, or one JSON object", &format, NULL},
+        {"format", "text|json", N_("for people, or one JSON object"), &format, NULL},
         {0},
     };
     struct dk_arguments arguments;

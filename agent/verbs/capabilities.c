@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/base/message.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/calibrate.h"
 #include "agent/verbs/summary.h"
@@ -25,8 +26,8 @@ struct capability {
 
 enum { SYSTEM_COUNT = 7, PROBES_MAX = 16 };
 
-static const char grant[] =
-    "grant CAP_NET_RAW: setcap cap_net_raw+ep on the program, AmbientCapabilities= in its unit, or root";
+static const char *const grant =
+    N_("grant CAP_NET_RAW: setcap cap_net_raw+ep on the program, AmbientCapabilities= in its unit, or root");
 
 static void close_fd(const int *fd)
 {
@@ -85,23 +86,23 @@ static bool has_tcp_info(size_t end)
 
 static void look_at_system(struct capability out[static SYSTEM_COUNT])
 {
-    static const char newer[] = "use a newer kernel";
+    static const char *const newer = N_("use a newer kernel");
 
-    out[0] = (struct capability){"interface", "--interface binds to a network interface", may_bind_to_interface(),
-                                 "use Linux 5.7 or later, or grant CAP_NET_RAW"};
-    out[1] = (struct capability){"acknowledged", "upload is counted by what the receiver acknowledged",
+    out[0] = (struct capability){"interface", N_("--interface binds to a network interface"), may_bind_to_interface(),
+                                 N_("use Linux 5.7 or later, or grant CAP_NET_RAW")};
+    out[1] = (struct capability){"acknowledged", N_("upload is counted by what the receiver acknowledged"),
                                  has_tcp_info(TCP_INFO_END(tcpi_bytes_received)), newer};
-    out[2] = (struct capability){"segments", "the test's own bytes on the interface are known exactly",
+    out[2] = (struct capability){"segments", N_("the test's own bytes on the interface are known exactly"),
                                  has_tcp_info(TCP_INFO_END(tcpi_bytes_sent)), newer};
-    out[3] = (struct capability){"timestamps", "the kernel says when STAMP and ICMP packets were sent and came",
+    out[3] = (struct capability){"timestamps", N_("the kernel says when STAMP and ICMP packets were sent and came"),
                                  stamps_datagrams(), newer};
-    out[4] = (struct capability){"processors", "/proc/stat: whether interrupts limit a figure",
-                                 access("/proc/stat", R_OK) == 0, "mount /proc"};
-    out[5] = (struct capability){"interfaces", "/sys/class/net: other traffic, lost carriers, the medium",
-                                 access("/sys/class/net/lo/statistics/rx_bytes", R_OK) == 0, "mount /sys"};
-    out[6] = (struct capability){"capture", "--only ...,wire captures the test's own packets",
+    out[4] = (struct capability){"processors", N_("/proc/stat: whether interrupts limit a figure"),
+                                 access("/proc/stat", R_OK) == 0, N_("mount /proc")};
+    out[5] = (struct capability){"interfaces", N_("/sys/class/net: other traffic, lost carriers, the medium"),
+                                 access("/sys/class/net/lo/statistics/rx_bytes", R_OK) == 0, N_("mount /sys")};
+    out[6] = (struct capability){"capture", N_("--only ...,wire captures the test's own packets"),
                                  dk_capture_built_in() && may_capture(),
-                                 dk_capture_built_in() ? grant : "build with libpcap (-Dcapture=enabled)"};
+                                 dk_capture_built_in() ? grant : N_("build with libpcap (-Dcapture=enabled)")};
 }
 
 static size_t look_at_probes(struct capability out[static PROBES_MAX])
@@ -120,11 +121,11 @@ static size_t look_at_probes(struct capability out[static PROBES_MAX])
 
 static void print_rows(const char *title, const struct capability rows[], size_t count)
 {
-    printf("%s\n", title);
+    printf("%s\n", _(title));
     for (size_t i = 0; i < count; i++) {
-        printf("  %-13s %-4s %s\n", rows[i].name, rows[i].available ? "yes" : "no", rows[i].help);
+        printf("  %-13s %-4s %s\n", rows[i].name, rows[i].available ? _("yes") : _("no"), _(rows[i].help));
         if (!rows[i].available)
-            printf("  %-13s      to have it: %s\n", "", rows[i].todo);
+            printf(_("  %-13s      to have it: %s\n"), "", _(rows[i].todo));
     }
 }
 
@@ -139,18 +140,18 @@ static void print_calibration(const struct dk_throughput *found)
 {
     char rate[DK_RATE_TEXT_SIZE];
 
-    printf("Highest rate\n");
+    printf("%s\n", _("Highest rate"));
     if (found->status != DK_STATUS_OK) {
-        printf("  %-13s not known: ", "download");
+        printf(_("  %-13s not known: "), "download");
         dk_text_print(found->reason);
         printf("\n");
         return;
     }
     dk_rate_text(found->rate_bps, rate);
-    printf("  %-13s %s, %" PRId64 " streams over loopback, %s, %" PRId64 " %% of a processor\n", "download", rate,
+    printf(_("  %-13s %s, %" PRId64 " streams over loopback, %s, %" PRId64 " %% of a processor\n"), "download", rate,
            found->streams, dk_path_text(found->path), agent_percent(&found->conditions));
-    printf("  %-13s The sender is on this device too, and there is no network driver in it: a line near this\n"
-           "  %-13s rate cannot be measured here. What limited a run is said by that run (host_limited).\n",
+    printf(_("  %-13s The sender is on this device too, and there is no network driver in it: a line near this\n"
+             "  %-13s rate cannot be measured here. What limited a run is said by that run (host_limited).\n"),
            "", "");
 }
 
@@ -179,7 +180,7 @@ int dk_verb_capabilities(int argc, char **argv)
 {
     const char *format = NULL;
     const struct dk_own_flag flags[] = {
-        {"format", "text|json", "for people, or one JSON object", &format, NULL},
+        {"format", "text|json", N_("for people, or one JSON object"), &format, NULL},
         {0},
     };
     struct dk_arguments arguments;
@@ -209,8 +210,8 @@ int dk_verb_capabilities(int argc, char **argv)
                                       "calibration", calibration_json(&measured.download)),
                             &fault);
     } else {
-        print_rows("Probes", probes, count);
-        print_rows("System", system, SYSTEM_COUNT);
+        print_rows(N_("Probes"), probes, count);
+        print_rows(N_("System"), system, SYSTEM_COUNT);
         print_calibration(&measured.download);
     }
     dk_measurement_free(&measured);

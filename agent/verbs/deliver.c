@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/base/message.h"
 #include "agent/verbs/delivery.h"
 
 #include "agent/base/clock.h"
@@ -13,7 +14,7 @@ int dk_verb_deliver(int argc, char **argv)
 {
     const char *url = NULL;
     const struct dk_own_flag own[] = {
-        {"collector", "URL", "deliver there instead of [collector] url", &url, NULL},
+        {"collector", "URL", N_("deliver there instead of [collector] url"), &url, NULL},
         {0},
     };
     struct dk_arguments arguments;
@@ -31,20 +32,20 @@ int dk_verb_deliver(int argc, char **argv)
         return dk_verb_fail("deliver", &fault);
     err = dk_delivery(&arguments.settings, dk_interrupt_fd(), &result, &fault);
     if (err == DK_OK || result.delivered + result.refused + result.waiting > 0)
-        printf("delivered %" PRId64 ", refused %" PRId64 ", waiting %" PRId64 "\n", result.delivered,
+        printf(_("delivered %" PRId64 ", refused %" PRId64 ", waiting %" PRId64 "\n"), result.delivered,
                result.refused, result.waiting);
     if (result.damaged > 0)
         fprintf(stderr,
-                "dokiem deliver: %" PRId64 " record%s damaged on this device, not sent, and set aside; keep the "
-                "file%s as evidence, look at the disk, and see: dokiem list, dokiem verify\n",
-                result.damaged, result.damaged == 1 ? " is" : "s are", result.damaged == 1 ? "" : "s");
+                _("dokiem deliver: records damaged on this device, not sent, and set aside: %" PRId64
+                  "; keep their files as evidence, look at the disk, and see: dokiem list, dokiem verify\n"),
+                result.damaged);
     if (result.refused > 0)
         fprintf(stderr,
-                "dokiem deliver: the collector called %" PRId64
-                " record%s malformed; set aside, see: dokiem list\n",
-                result.refused, result.refused == 1 ? "" : "s");
+                _("dokiem deliver: records that the collector called malformed, set aside: %" PRId64
+                  "; see: dokiem list\n"),
+                result.refused);
     if (err != DK_OK && result.retry_after_ns > 0)
-        fprintf(stderr, "dokiem deliver: the collector asks to wait %" PRId64 " s\n",
+        fprintf(stderr, _("dokiem deliver: the collector asks to wait %" PRId64 " s\n"),
                 result.retry_after_ns / DK_NS_PER_S);
     return err == DK_OK ? 0 : dk_verb_fail("deliver", &fault);
 }

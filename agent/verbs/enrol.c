@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/message.h"
 #include "agent/base/file.h"
 #include "agent/deliver/deliver.h"
 #include "agent/device.h"
@@ -125,7 +126,7 @@ static enum dk_err enrol(struct enrolment *enrolment, struct dk_fault *fault)
     if (err == DK_OK)
         err = keep_collector_key(enrolment, &jwk, fault);
     if (err == DK_OK)
-        printf("%s %s\n", device.id, enrolment->approved ? "approved" : "pending");
+        printf("%s %s\n", device.id, enrolment->approved ? _("approved") : _("pending"));
     return err;
 }
 
@@ -134,10 +135,10 @@ int dk_verb_enrol(int argc, char **argv)
     const char *url = NULL, *given = NULL;
     bool force = false;
     const struct dk_own_flag own[] = {
-        {"collector", "URL", "the collector; else [collector] url", &url, NULL},
-        {"token", "TOKEN", "the one-time token from the collector's operator; - reads it from stdin", &given,
+        {"collector", "URL", N_("the collector; else [collector] url"), &url, NULL},
+        {"token", "TOKEN", N_("the one-time token from the collector's operator; - reads it from stdin"), &given,
          NULL},
-        {"force", NULL, "take this collector's key in place of another one's", NULL, &force},
+        {"force", NULL, N_("take this collector's key in place of another one's"), NULL, &force},
         {0},
     };
     struct dk_arguments arguments;

@@ -306,13 +306,13 @@ int dk_verb_export(int argc, char **argv)
     const char *key_file = NULL, *output = NULL, *language = NULL, *format = "csv", *table = "samples";
     const struct dk_own_flag flags[] = {
         {"format", "csv|ndjson",
-         "for spreadsheets (UTF-8 with a mark, and ';' where the comma is decimal), or JSON lines", &format,
+         N_("for spreadsheets (UTF-8 with a mark, and ';' where the comma is decimal), or JSON lines"), &format,
          NULL},
-        {"table", "samples|places", "a row a sample, or a row a site, operator and technology (csv)", &table,
+        {"table", "samples|places", N_("a row a sample, or a row a site, operator and technology (csv)"), &table,
          NULL},
-        {"output", "FILE", "write there (also -o FILE); default: standard output", &output, NULL},
-        {"language", "vi|en", "of headings and numbers; default: the locale's", &language, NULL},
-        {"key", "FILE", "public keys of the devices; default: this device's own", &key_file, NULL},
+        {"output", "FILE", N_("write there (also -o FILE); default: standard output"), &output, NULL},
+        {"language", "vi|en", N_("of headings and numbers; default: the locale's"), &language, NULL},
+        {"key", "FILE", N_("public keys of the devices; default: this device's own"), &key_file, NULL},
         {0},
     };
     struct dk_arguments arguments;

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "agent/base/message.h"
 #include "agent/base/file.h"
 #include "agent/context/context.h"
 #include "agent/device.h"
@@ -44,7 +45,7 @@ static enum dk_err make_key(const char *state_dir, const char *path, struct dk_f
                        "there is a key already; without it the chain of records cannot go on");
     if (err != DK_OK)
         return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
-    printf("device  %s\nkey     ", dk_key_id(key));
+    printf(_("device  %s\nkey     "), dk_key_id(key));
     dk_text_print(path);
     printf("\n");
     return DK_OK;
@@ -80,8 +81,8 @@ int dk_verb_keygen(int argc, char **argv)
 {
     bool public_only = false, rotate = false;
     const struct dk_own_flag flags[] = {
-        {"public", NULL, "print the public key of the device as a JWK", NULL, &public_only},
-        {"rotate", NULL, "change the key; the old one signs the new one, and the chain goes on", NULL, &rotate},
+        {"public", NULL, N_("print the public key of the device as a JWK"), NULL, &public_only},
+        {"rotate", NULL, N_("change the key; the old one signs the new one, and the chain goes on"), NULL, &rotate},
         {0},
     };
     struct dk_arguments arguments;

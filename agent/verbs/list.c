@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/message.h"
 #include "agent/journal/journal.h"
+#include "agent/report/words.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
@@ -19,20 +21,36 @@ static void read_refusal(struct dk_journal *journal, const struct dk_journal_ent
         dk_refusal_read(journal, entry->seq, out);
 }
 
+static void print_cells(const char *const cells[static 6])
+{
+    static const int columns[] = {24, 11, 9, 14, -12, -12};
+
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+        printf("  ");
+        dk_text_print_padded(cells[i], columns[i]);
+    }
+}
+
 static void print_row(struct dk_journal *journal, const struct dk_journal_entry *entry,
                       const struct dk_summary *summary)
 {
     char refusal[DK_REFUSAL_TEXT_SIZE];
-    char start[DK_RFC3339_SIZE], download[DK_RATE_TEXT_SIZE], upload[DK_RATE_TEXT_SIZE];
+    char start[DK_WHEN_SIZE], download[DK_RATE_TEXT_SIZE], upload[DK_RATE_TEXT_SIZE];
+    const char *const cells[] = {start,
+                                 dk_code_said(dk_kind_text(summary->head.kind)),
+                                 _(dk_delivery_text(entry->delivery)),
+                                 summary->outcome[0] != '\0' ? dk_code_said(summary->outcome) : "-",
+                                 download,
+                                 upload};
 
     read_refusal(journal, entry, refusal);
-    dk_wall_rfc3339(summary->head.start, start);
+    dk_when_text(summary->head.start, start);
     dk_rate_text(summary->download_bps, download);
     dk_rate_text(summary->upload_bps, upload);
-    printf("%6" PRId64 "  %-24s  %-11s  %-9s  %-14s  %12s  %12s%s%s%s%s\n", entry->seq, start,
-           dk_kind_text(summary->head.kind), dk_delivery_text(entry->delivery),
-           summary->outcome[0] != '\0' ? summary->outcome : "-", download, upload,
-           summary->reason[0] != '\0' ? "  " : "", summary->reason, refusal[0] != '\0' ? "  refused: " : "", refusal);
+    printf("%6" PRId64, entry->seq);
+    print_cells(cells);
+    printf("%s%s%s%s\n", summary->reason[0] != '\0' ? "  " : "", summary->reason,
+           refusal[0] != '\0' ? _("  refused: ") : "", refusal);
 }
 
 static enum dk_err print_json(struct dk_journal *journal, const struct dk_journal_entry *entry,
@@ -60,8 +78,11 @@ static enum dk_err print_damaged(const struct dk_journal_entry *entry, bool json
         return dk_json_print(
             json_pack("{s:I, s:s, s:s}", "seq", (json_int_t)entry->seq, "kind", "damaged", "reason", why),
             fault);
-    printf("%6" PRId64 "  %-24s  %-11s  %-9s  %s\n", entry->seq, "-", "damaged",
-           dk_delivery_text(entry->delivery), why);
+    printf("%6" PRId64 "  ", entry->seq);
+    dk_text_print_padded("-", 26);
+    dk_text_print_padded(_("damaged"), 13);
+    dk_text_print_padded(_(dk_delivery_text(entry->delivery)), 11);
+    printf("%s\n", why);
     return DK_OK;
 }
 
@@ -71,9 +92,14 @@ static enum dk_err list(struct dk_journal *journal, bool json, struct dk_fault *
     size_t count = 0, damaged = 0;
     enum dk_err err = dk_journal_list(journal, &entries, &count, fault);
 
-    if (err == DK_OK && !json && count > 0)
-        printf("%6s  %-24s  %-11s  %-9s  %-14s  %12s  %12s\n", "seq", "start", "kind", "delivery", "outcome",
-               "download", "upload");
+    if (err == DK_OK && !json && count > 0) {
+        const char *const titles[] = {_("start"),   _("kind"),     _("delivery"),
+                                      _("outcome"), _("download"), _("upload")};
+
+        dk_text_print_padded(_("seq"), -6);
+        print_cells(titles);
+        printf("\n");
+    }
     for (size_t i = 0; err == DK_OK && i < count; i++) {
         struct dk_summary summary;
         struct dk_fault own = {0};
@@ -104,7 +130,7 @@ int dk_verb_list(int argc, char **argv)
 {
     const char *format = NULL;
     const struct dk_own_flag flags[] = {
-        {"format", "text|json", "a table, or one JSON object a line", &format, NULL},
+        {"format", "text|json", N_("a table, or one JSON object a line"), &format, NULL},
         {0},
     };
     struct dk_arguments arguments;

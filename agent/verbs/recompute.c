@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/base/message.h"
 #include "agent/verbs/verbs.h"
 
 #include <inttypes.h>
@@ -178,7 +179,7 @@ static enum dk_err print(const struct recomputation *r, const char *file, int64_
                                        same ? "same" : "differs", "differences", differences->list),
                              fault);
     dk_text_print(file);
-    printf(": record %" PRId64 ": %s\n", seq, same ? "same" : "differs");
+    printf(_(": record %" PRId64 ": %s\n"), seq, same ? _("same") : _("differs"));
     for (size_t i = 0; i < json_array_size(differences->list); i++) {
         char *text = json_dumps(json_array_get(differences->list, i), JSON_COMPACT | JSON_ENCODE_ANY);
 
@@ -253,9 +254,10 @@ int dk_verb_recompute(int argc, char **argv)
 {
     const char *format = NULL, *profile = NULL;
     const struct dk_own_flag flags[] = {
-        {"profile", "NAME|FILE", "the profile it was judged by; default: the one kept by a run, or of that name here",
+        {"profile", "NAME|FILE",
+         N_("the profile it was judged by; default: the one kept by a run, or of that name here"),
          &profile, NULL},
-        {"format", "text|json", "a line for each record, or one JSON object a line", &format, NULL},
+        {"format", "text|json", N_("a line for each record, or one JSON object a line"), &format, NULL},
         {0},
     };
     struct dk_arguments arguments;

@@ -218,9 +218,9 @@ int dk_verb_report(int argc, char **argv)
 {
     const char *key_file = NULL, *output = NULL, *language = NULL;
     const struct dk_own_flag flags[] = {
-        {"output", "FILE", "write the page there (also -o FILE); default: standard output", &output, NULL},
-        {"language", "vi|en", "of the page; default: the locale's", &language, NULL},
-        {"key", "FILE", "public key or keys of the devices (JWK, JWK set or PEM); default: this device's own",
+        {"output", "FILE", N_("write the page there (also -o FILE); default: standard output"), &output, NULL},
+        {"language", "vi|en", N_("of the page; default: the locale's"), &language, NULL},
+        {"key", "FILE", N_("public key or keys of the devices (JWK, JWK set or PEM); default: this device's own"),
          &key_file, NULL},
         {0},
     };

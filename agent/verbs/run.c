@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "agent/base/message.h"
 #include "agent/run.h"
 
 #include "agent/report/progress.h"
@@ -39,16 +40,17 @@ static enum dk_err read_arguments(int argc, char **argv, struct dk_arguments *ar
 {
     const char *format = NULL, *progress = "auto";
     const struct dk_own_flag own[] = {
-        {"format", "text|json", "the result as text, or exactly the record's payload", &format, NULL},
-        {"progress", "auto|bar|json|none", "how to show that it goes on, on stderr", &progress, NULL},
-        {"ignore-budget", NULL, "measure also when [budget] does not allow it", NULL, &choices->ignore_budget},
-        {"check", NULL, "exit status 1 = fail, 2 = inconclusive", NULL, &choices->check},
-        {"confirm", NULL, "repeat a run whose verdict is fail, against another server if there is one", NULL,
+        {"format", "text|json", N_("the result as text, or exactly the record's payload"), &format, NULL},
+        {"progress", "auto|bar|json|none", N_("how to show that it goes on, on stderr"), &progress, NULL},
+        {"ignore-budget", NULL, N_("measure also when [budget] does not allow it"), NULL, &choices->ignore_budget},
+        {"check", NULL, N_("exit status 1 = fail, 2 = inconclusive"), NULL, &choices->check},
+        {"confirm", NULL, N_("repeat a run whose verdict is fail, against another server if there is one"), NULL,
          &choices->confirm},
-        {"ask", NULL, "ask for case, place and line", NULL, &choices->ask},
-        {"dry-run", NULL, "say what would be done: server, seconds, bytes, checks; measure nothing", NULL,
+        {"ask", NULL, N_("ask for case, place and line"), NULL, &choices->ask},
+        {"dry-run", NULL, N_("say what would be done: server, seconds, bytes, checks; measure nothing"), NULL,
          &choices->dry},
-        {"no-campaign", NULL, "a run that is no sample of the campaign that is going on", NULL, &choices->no_campaign},
+        {"no-campaign", NULL, N_("a run that is no sample of the campaign that is going on"),
+         NULL, &choices->no_campaign},
         {0},
     };
     enum dk_err err = dk_arguments_read(argc, argv, DK_ARGUMENTS_MEASURING, own, arguments, fault);

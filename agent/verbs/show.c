@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/message.h"
 #include "agent/journal/journal.h"
 #include "agent/record/seal.h"
 #include "agent/verbs/arguments.h"
@@ -73,7 +74,7 @@ int dk_verb_show(int argc, char **argv)
 {
     const char *format = "text";
     const struct dk_own_flag flags[] = {
-        {"format", "text|json|jws", "indented, the exact payload, or the signed line", &format, NULL},
+        {"format", "text|json|jws", N_("indented, the exact payload, or the signed line"), &format, NULL},
         {0},
     };
     struct dk_arguments arguments;

@@ -3,13 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/base/message.h"
 #include "agent/base/clock.h"
 #include "agent/journal/journal.h"
+#include "agent/report/words.h"
 #include "agent/journal/usage.h"
 #include "agent/record/key.h"
 #include "agent/state.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/summary.h"
+#include "agent/verbs/text.h"
 #include "agent/verbs/verbs.h"
 
 struct status {
@@ -88,6 +91,11 @@ static int64_t count_of(const struct status *status, enum dk_delivery delivery)
     return status->counts.by[delivery];
 }
 
+static void label(const char *text)
+{
+    dk_text_print_padded(text, 11);
+}
+
 // What runs used this month, for each link; counted only while [budget] has a limit.
 static void print_use(const struct status *status, const struct dk_settings *settings)
 {
@@ -96,13 +104,14 @@ static void print_use(const struct status *status, const struct dk_settings *set
 
         if (row->period != status->month)
             continue;
-        printf("budget     %s: %" PRId64 " kB today", row->link,
+        label(_("budget"));
+        printf(_("%s: %" PRId64 " kB today"), row->link,
                dk_usage_of(&status->usage, status->day, row->link) / 1000);
         if (settings->budget_daily_bytes > 0)
-            printf(" of %" PRId64, settings->budget_daily_bytes / 1000);
-        printf(", %" PRId64 " kB this month", row->bytes / 1000);
+            printf(_(" of %" PRId64), settings->budget_daily_bytes / 1000);
+        printf(_(", %" PRId64 " kB this month"), row->bytes / 1000);
         if (settings->budget_monthly_bytes > 0)
-            printf(" of %" PRId64, settings->budget_monthly_bytes / 1000);
+            printf(_(" of %" PRId64), settings->budget_monthly_bytes / 1000);
         printf("\n");
     }
 }
@@ -128,32 +137,41 @@ static json_t *use_json(const struct status *status)
 
 static void print_text(const struct status *status)
 {
-    char start[DK_RFC3339_SIZE];
+    char when[DK_WHEN_SIZE];
 
-    printf("device     %s\n",
-           status->device_id[0] != '\0' ? status->device_id : "none yet; dokiem keygen makes it");
-    printf("records    %" PRId64, count_of(status, DK_DELIVERY_WAITING) + count_of(status, DK_DELIVERY_DELIVERED) +
-                                      count_of(status, DK_DELIVERY_REFUSED));
+    label(_("device"));
+    printf("%s\n", status->device_id[0] != '\0' ? status->device_id : _("none yet; dokiem keygen makes it"));
+    label(_("records"));
+    printf("%" PRId64, count_of(status, DK_DELIVERY_WAITING) + count_of(status, DK_DELIVERY_DELIVERED) +
+                           count_of(status, DK_DELIVERY_REFUSED));
     if (status->has_last)
-        printf(", the last is %" PRId64, status->counts.last_seq);
-    printf("\nwaiting    %" PRId64, count_of(status, DK_DELIVERY_WAITING));
+        printf(_(", the last is %" PRId64), status->counts.last_seq);
+    printf("\n");
+    label(_("waiting"));
+    printf("%" PRId64, count_of(status, DK_DELIVERY_WAITING));
     if (status->has_waiting) {
         int64_t minutes = waiting_age_ns(status) / DK_NS_PER_S / 60;
 
-        dk_wall_rfc3339(status->oldest_waiting.head.start, start);
-        printf(", the oldest since %s (%" PRId64 " h %" PRId64 " min)", start, minutes / 60, minutes % 60);
+        dk_when_text(status->oldest_waiting.head.start, when);
+        printf(_(", the oldest since %s (%" PRId64 " h %" PRId64 " min)"), when, minutes / 60, minutes % 60);
     }
-    printf("\ndelivered  %" PRId64 "\nrefused    %" PRId64, count_of(status, DK_DELIVERY_DELIVERED),
-           count_of(status, DK_DELIVERY_REFUSED));
-    if (status->counts.last_refused_seq > 0)
-        printf(", the last is %" PRId64 ": %s", status->counts.last_refused_seq, status->refusal);
+    printf("\n");
+    label(_("delivered"));
+    printf("%" PRId64 "\n", count_of(status, DK_DELIVERY_DELIVERED));
+    label(_("refused"));
+    printf("%" PRId64, count_of(status, DK_DELIVERY_REFUSED));
+    if (status->counts.last_refused_seq > 0) {
+        printf(_(", the last is %" PRId64), status->counts.last_refused_seq);
+        printf(": %s", status->refusal);
+    }
     printf("\n");
     if (!status->has_last)
         return;
-    dk_wall_rfc3339(status->last.head.start, start);
-    printf("last run   %s %s", start, dk_kind_text(status->last.head.kind));
+    dk_when_text(status->last.head.start, when);
+    label(_("last run"));
+    printf("%s %s", when, dk_code_said(dk_kind_text(status->last.head.kind)));
     if (status->last.outcome[0] != '\0')
-        printf(", %s", status->last.outcome);
+        printf(", %s", dk_code_said(status->last.outcome));
     if (status->last.reason[0] != '\0')
         printf(": %s", status->last.reason);
     printf("\n");
@@ -210,8 +228,9 @@ int dk_verb_status(int argc, char **argv)
     const char *format = "text";
     bool checked = false;
     const struct dk_own_flag flags[] = {
-        {"format", "text|json|prometheus", "for people, one JSON object, or metrics", &format, NULL},
-        {"check", NULL, "exit status 1 = a record waits longer than [collector] max_undelivered_age", NULL, &checked},
+        {"format", "text|json|prometheus", N_("for people, one JSON object, or metrics"), &format, NULL},
+        {"check", NULL, N_("exit status 1 = a record waits longer than [collector] max_undelivered_age"),
+         NULL, &checked},
         {0},
     };
     struct dk_arguments arguments;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/message.h"
 #include "agent/base/parse.h"
 #include "agent/record/seal.h"
 #include "agent/verbs/text.h"
@@ -112,7 +113,7 @@ void dk_refusal_read(struct dk_journal *journal, int64_t seq, char out[static DK
 
 const char *dk_delivery_text(enum dk_delivery delivery)
 {
-    static const char *const texts[] = {"waiting", "delivered", "refused"};
+    static const char *const texts[] = {N_("waiting"), N_("delivered"), N_("refused")};
 
     return texts[delivery];
 }

@@ -3,9 +3,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/parse.h"
+#include "agent/report/text.h"
 
 // Bytes of the clean character that `text` begins with; 0 when it does not begin with one.
 static size_t clean_character(const char *text, size_t len)
@@ -53,11 +55,31 @@ void dk_text_print(const char *text)
         fputs(dk_buf_text(&clean), stdout);
 }
 
+void dk_text_print_padded(const char *text, int columns)
+{
+    int blanks = abs(columns) - (int)dk_text_columns(text);
+
+    printf("%*s%s%*s", columns < 0 && blanks > 0 ? blanks : 0, "", text, columns > 0 && blanks > 0 ? blanks : 0, "");
+}
+
+void dk_when_text(struct dk_wall when, char out[static DK_WHEN_SIZE])
+{
+    static const int64_t vietnam_ns = INT64_C(7) * 3600 * DK_NS_PER_S;
+    char text[DK_RFC3339_SIZE];
+    bool local = strcmp(dk_text_language(), "vi") == 0;
+
+    dk_wall_rfc3339((struct dk_wall){when.ns + (local ? vietnam_ns : 0)}, text);
+    if (local)
+        snprintf(out, DK_WHEN_SIZE, "%.2s/%.2s/%.4s %.8s", text + 8, text + 5, text, text + 11);
+    else
+        snprintf(out, DK_WHEN_SIZE, "%s", text);
+}
+
 void dk_rate_text(int64_t rate_bps, char out[static DK_RATE_TEXT_SIZE])
 {
     if (rate_bps < 0)
         snprintf(out, DK_RATE_TEXT_SIZE, "-");
     else
-        snprintf(out, DK_RATE_TEXT_SIZE, "%" PRId64 ".%" PRId64 " Mb/s", rate_bps / 1000000,
-                 rate_bps / 100000 % 10);
+        snprintf(out, DK_RATE_TEXT_SIZE, _("%lld.%lld Mb/s"), (long long)(rate_bps / 1000000),
+                 (long long)(rate_bps / 100000 % 10));
 }

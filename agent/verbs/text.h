@@ -4,6 +4,7 @@
 #pragma once
 
 #include "agent/base/buf.h"
+#include "agent/base/clock.h"
 #include "agent/base/error.h"
 
 #include <stdbool.h>
@@ -16,6 +17,14 @@ enum dk_err dk_text_clean(const char *text, size_t len, bool keep_lines, struct 
 
 // Prints a text on stdout, cleaned.
 void dk_text_print(const char *text);
+
+// Prints a text on stdout, filled up with blanks to so many columns: negative, with the blanks before it.
+void dk_text_print_padded(const char *text, int columns);
+
+enum { DK_WHEN_SIZE = 40 };
+
+// A moment for people: in Vietnamese the time of Vietnam, "20/11/2026 14:05:30", else RFC 3339.
+void dk_when_text(struct dk_wall when, char out[static DK_WHEN_SIZE]);
 
 enum { DK_RATE_TEXT_SIZE = 32 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/message.h"
 #include "agent/record/seal.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/keys.h"
@@ -108,10 +109,12 @@ int dk_verb_verify(int argc, char **argv)
 {
     const char *format = NULL, *key_file = NULL, *collector_file = NULL;
     const struct dk_own_flag flags[] = {
-        {"key", "FILE", "public keys: JWK, JWK set, PEM, or a folder of them; default: this device's own", &key_file,
+        {"key", "FILE", N_("public keys: JWK, JWK set, PEM, or a folder of them; default: this device's own"),
+         &key_file,
          NULL},
-        {"collector-key", "FILE", "the key that receipts must be signed by, in the same forms", &collector_file, NULL},
-        {"format", "text|json", "a line for each record and a summary, or one JSON object", &format, NULL},
+        {"collector-key", "FILE", N_("the key that receipts must be signed by, in the same forms"),
+         &collector_file, NULL},
+        {"format", "text|json", N_("a line for each record and a summary, or one JSON object"), &format, NULL},
         {0},
     };
     struct dk_arguments arguments;

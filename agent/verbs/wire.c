@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "agent/base/message.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
@@ -167,6 +168,12 @@ static enum dk_err print_json(struct dk_flows *flows, const struct dk_capture_fi
     return dk_json_print(root, fault);
 }
 
+static void label(int indent, const char *text)
+{
+    printf("%*s", indent, "");
+    dk_text_print_padded(text, 12);
+}
+
 static void print_ms(const char *before, int64_t ns, const char *after)
 {
     if (ns >= 0)
@@ -182,12 +189,12 @@ static void print_rtt(const char *name, struct dk_rtt_samples *samples)
     dk_rtt_figures(samples, &figures);
     if (figures.count == 0)
         return;
-    printf("    %-12s", name);
-    print_ms("median ", figures.median_ns, " ms");
-    print_ms(" (min ", figures.min_ns, "");
-    print_ms(", p95 ", figures.p95_ns, "");
-    print_ms(", max ", figures.max_ns, "");
-    printf("; of %" PRId64 ", %" PRId64 " left out)\n", figures.count, figures.left_out);
+    label(4, name);
+    print_ms(_("median "), figures.median_ns, " ms");
+    print_ms(_(" (min "), figures.min_ns, "");
+    print_ms(_(", p95 "), figures.p95_ns, "");
+    print_ms(_(", max "), figures.max_ns, "");
+    printf(_("; of %" PRId64 ", %" PRId64 " left out)\n"), figures.count, figures.left_out);
 }
 
 static void print_end(const struct dk_flow_end *end, struct dk_direction *sent)
@@ -196,18 +203,22 @@ static void print_end(const struct dk_flow_end *end, struct dk_direction *sent)
 
     address_text(end, address);
     dk_rate_text(rate_of(sent->ip_bytes, sent->last_ns - sent->first_ns), rate);
-    printf("  from %s, port %u\n", address, (unsigned)end->port);
-    printf("    %-12s%" PRId64 " packets, %" PRId64 " bytes of IP, %s; %" PRId64 " bytes of payload\n", "sent",
-           sent->packets, sent->ip_bytes, rate, sent->payload_bytes);
-    printf("    %-12s%" PRId64 " sent again, %" PRId64 " out of order, %" PRId64 " duplicate ACKs\n", "TCP",
+    printf(_("  from %s, port %u\n"), address, (unsigned)end->port);
+    label(4, _("sent"));
+    printf(_("%" PRId64 " packets, %" PRId64 " bytes of IP, %s; %" PRId64 " bytes of payload\n"), sent->packets,
+           sent->ip_bytes, rate, sent->payload_bytes);
+    label(4, "TCP");
+    printf(_("%" PRId64 " sent again, %" PRId64 " out of order, %" PRId64 " duplicate ACKs\n"),
            sent->retransmissions, sent->out_of_order, sent->duplicate_acks);
-    if (sent->acks_of_unseen > 0)
-        printf("    %-12s%" PRId64 " ACKs of data that was not captured\n", "gaps", sent->acks_of_unseen);
+    if (sent->acks_of_unseen > 0) {
+        label(4, _("gaps"));
+        printf(_("%" PRId64 " ACKs of data that was not captured\n"), sent->acks_of_unseen);
+    }
     if (sent->ecn_packets[DK_ECN_ECT0] + sent->ecn_packets[DK_ECN_ECT1] + sent->ecn_packets[DK_ECN_CE] > 0)
         printf("    %-12s%" PRId64 " ECT(0), %" PRId64 " ECT(1), %" PRId64 " CE\n", "ECN",
                sent->ecn_packets[DK_ECN_ECT0], sent->ecn_packets[DK_ECN_ECT1], sent->ecn_packets[DK_ECN_CE]);
     print_rtt("RTT", &sent->rtt_ack);
-    print_rtt("timestamps", &sent->rtt_timestamp);
+    print_rtt(_("timestamps"), &sent->rtt_timestamp);
 }
 
 static void print_totals(const struct dk_flows *flows, const struct dk_capture_file *file)
@@ -217,22 +228,27 @@ static void print_totals(const struct dk_flows *flows, const struct dk_capture_f
     char rate[DK_RATE_TEXT_SIZE];
 
     dk_rate_text(rate_of(totals->ip_bytes, totals->last_ns - totals->first_ns), rate);
-    printf("Capture     %s, at most %" PRId64 " bytes of a frame\n", file->link, file->snap_bytes);
-    printf("Frames      %" PRId64, totals->frames);
+    label(0, _("Capture"));
+    printf(_("%s, at most %" PRId64 " bytes of a frame\n"), file->link, file->snap_bytes);
+    label(0, _("Frames"));
+    printf("%" PRId64, totals->frames);
     for (int kind = 0; kind < DK_PACKET_KINDS; kind++)
         if (totals->kinds[kind] > 0)
             printf(", %" PRId64 " %s", totals->kinds[kind], kind_names[kind]);
-    printf("\nIP          %" PRId64 " bytes", totals->ip_bytes);
-    print_ms(" in ", totals->last_ns - totals->first_ns, " ms");
+    printf("\n");
+    label(0, "IP");
+    printf(_("%" PRId64 " bytes"), totals->ip_bytes);
+    print_ms(_(" in "), totals->last_ns - totals->first_ns, " ms");
     printf(", %s\n", rate);
-    if (flows->server.version != 0)
-        printf("Other       %" PRId64 " bytes of IP not to or from the server\n",
-               totals->ip_bytes - totals->server_bytes);
-    printf("TCP         %zu flows, %" PRId64 " packets sent again, %" PRId64 " out of order, %" PRId64
-           " duplicate ACKs\n",
+    if (flows->server.version != 0) {
+        label(0, _("Other"));
+        printf(_("%" PRId64 " bytes of IP not to or from the server\n"), totals->ip_bytes - totals->server_bytes);
+    }
+    label(0, "TCP");
+    printf(_("%zu flows, %" PRId64 " packets sent again, %" PRId64 " out of order, %" PRId64 " duplicate ACKs\n"),
            flows->count, sums.retransmissions, sums.out_of_order, sums.duplicate_acks);
     if (totals->untracked_packets > 0)
-        printf("            %" PRId64 " packets of further flows not looked into\n", totals->untracked_packets);
+        printf(_("            %" PRId64 " packets of further flows not looked into\n"), totals->untracked_packets);
 }
 
 static void print_text(struct dk_flows *flows, const struct dk_capture_file *file)
@@ -241,17 +257,17 @@ static void print_text(struct dk_flows *flows, const struct dk_capture_file *fil
     for (size_t i = 0; i < flows->count && i < FLOWS_SHOWN; i++) {
         struct dk_flow *flow = &flows->flows[i];
 
-        printf("\nFlow %zu", i + 1);
+        printf(_("\nFlow %zu"), i + 1);
         if (flow->syn_ns >= 0)
-            print_ms(", SYN to SYN-ACK ", flow->syn_ns, " ms");
+            print_ms(_(", SYN to SYN-ACK "), flow->syn_ns, " ms");
         if (flow->handshake_ns >= 0)
-            print_ms(", handshake ", flow->handshake_ns, " ms");
+            print_ms(_(", handshake "), flow->handshake_ns, " ms");
         printf("\n");
         print_end(&flow->ends[0], &flow->from[0]);
         print_end(&flow->ends[1], &flow->from[1]);
     }
     if (flows->count > FLOWS_SHOWN)
-        printf("\n%zu more flows: see --format json\n", flows->count - FLOWS_SHOWN);
+        printf(_("\n%zu more flows: see --format json\n"), flows->count - FLOWS_SHOWN);
 }
 
 static enum dk_err wire(const char *path, const char *server, bool json, struct dk_fault *fault)
@@ -276,8 +292,8 @@ int dk_verb_wire(int argc, char **argv)
 {
     const char *format = NULL, *server = NULL;
     const struct dk_own_flag flags[] = {
-        {"server", "ADDRESS", "count what is not to or from this address as other traffic", &server, NULL},
-        {"format", "text|json", "for people, or one JSON object", &format, NULL},
+        {"server", "ADDRESS", N_("count what is not to or from this address as other traffic"), &server, NULL},
+        {"format", "text|json", N_("for people, or one JSON object"), &format, NULL},
         {0},
     };
     struct dk_arguments arguments;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/http/http.h"
 
+#include "agent/base/message.h"
 #include "probes/interface.h"
 #include "probes/stats.h"
 #include "probes/transfer.h"
@@ -300,7 +301,7 @@ static int64_t max_duration_latency(const struct dk_plan *plan)
 
 const struct dk_probe dk_probe_reach = {
     .name = "reach",
-    .help = "whether the reference server answers, and at which address",
+    .help = N_("whether the reference server answers, and at which address"),
     .privilege = DK_PRIVILEGE_NONE,
     .max_bytes = max_bytes_reach,
     .max_duration_ns = max_duration_reach,
@@ -314,7 +315,7 @@ const struct dk_probe dk_probe_reach = {
 
 const struct dk_probe dk_probe_http_latency = {
     .name = "http",
-    .help = "round-trip time of small HTTP requests on a kept connection",
+    .help = N_("round-trip time of small HTTP requests on a kept connection"),
     .privilege = DK_PRIVILEGE_NONE,
     .max_bytes = max_bytes_latency,
     .max_duration_ns = max_duration_latency,

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "agent/base/message.h"
 #include "probes/datagram.h"
 #include "probes/ping/echo.h"
 #include "probes/ping/ping.h"
@@ -256,7 +257,7 @@ static void icmp_fill(struct dk_probe_run *run, struct dk_measurement *out)
 
 const struct dk_probe dk_probe_icmp = {
     .name = "icmp",
-    .help = "round-trip times of ICMP echo requests",
+    .help = N_("round-trip times of ICMP echo requests"),
     .privilege = DK_PRIVILEGE_PING,
     .max_bytes = icmp_max_bytes,
     .max_duration_ns = dk_rounds_max_duration_ns,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/base/parse.h"
+#include "agent/base/message.h"
 #include "probes/ping/ping.h"
 #include "probes/rounds.h"
 #include "probes/socket.h"
@@ -227,7 +228,7 @@ static void tcp_fill(struct dk_probe_run *run, struct dk_measurement *out)
 
 const struct dk_probe dk_probe_tcp = {
     .name = "tcp",
-    .help = "round-trip times of TCP handshakes",
+    .help = N_("round-trip times of TCP handshakes"),
     .privilege = DK_PRIVILEGE_NONE,
     .max_bytes = tcp_max_bytes,
     .max_duration_ns = tcp_max_duration_ns,

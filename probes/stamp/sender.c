@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "agent/base/message.h"
 #include "probes/datagram.h"
 #include "probes/resolve.h"
 #include "probes/rounds.h"
@@ -315,7 +316,8 @@ static bool read_key(struct dk_probe_run *run)
     run->authenticated = is_authenticated(plan);
     if (!run->authenticated || dk_stamp_key_read(plan->stamp_key_file, &run->key, &fault) == DK_OK)
         return true;
-    fail(run, plan->stamp_key_file, fault.what);
+    fail(run, plan->stamp_key_file,
+         fault.err == DK_ERR_DATA ? "not 32 to 128 hexadecimal digits in one line" : dk_err_text(fault.err));
     return false;
 }
 
@@ -402,7 +404,7 @@ static void stamp_fill(struct dk_probe_run *run, struct dk_measurement *out)
 
 const struct dk_probe dk_probe_stamp = {
     .name = "stamp",
-    .help = "round-trip times over UDP to a STAMP reflector (RFC 8762)",
+    .help = N_("round-trip times over UDP to a STAMP reflector (RFC 8762)"),
     .privilege = DK_PRIVILEGE_NONE,
     .max_bytes = stamp_max_bytes,
     .max_duration_ns = stamp_max_duration_ns,

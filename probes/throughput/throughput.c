@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/throughput/throughput.h"
 
+#include "agent/base/message.h"
 #include "probes/stats.h"
 #include "probes/throughput/flow.h"
 #include "probes/throughput/run.h"
@@ -411,7 +412,7 @@ static void probe_fill(struct dk_probe_run *run, struct dk_measurement *measurem
 
 const struct dk_probe dk_probe_download = {
     .name = "download",
-    .help = "download rate over parallel HTTP(S) connections",
+    .help = N_("download rate over parallel HTTP(S) connections"),
     .privilege = DK_PRIVILEGE_NONE,
     .max_bytes = probe_max_bytes,
     .max_duration_ns = probe_max_duration_ns,
@@ -425,7 +426,7 @@ const struct dk_probe dk_probe_download = {
 
 const struct dk_probe dk_probe_upload = {
     .name = "upload",
-    .help = "upload rate over parallel HTTP(S) connections, counted by what the receiver acknowledged",
+    .help = N_("upload rate over parallel HTTP(S) connections, counted by what the receiver acknowledged"),
     .privilege = DK_PRIVILEGE_NONE,
     .max_bytes = probe_max_bytes,
     .max_duration_ns = probe_max_duration_ns,
