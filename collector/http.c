@@ -46,6 +46,8 @@ struct dk_http {
     struct dk_intake *intake;  // owned
     struct connection *connections;
     struct request *waiting, **waiting_end; // requests with records, complete, not taken yet
+    bool answers;         // of such requests are to be sent
+    struct dk_mono swept; // when slow connections were last looked for
     struct dk_counters counters;
     struct dk_mono checked; // when healthz last wrote, and what came of it
     bool healthy;
@@ -504,6 +506,7 @@ enum dk_err dk_http_open(const struct dk_http_options *options, struct dk_store 
         dk_intake_new(store, key, options->rate, &http->intake) != DK_OK)
         return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
     http->waiting_end = &http->waiting;
+    http->swept = dk_mono_now();
     http->store = store;
     http->key = key;
     http->options = *options;
@@ -556,36 +559,41 @@ const char *dk_http_address(const struct dk_http *http)
     return http->address;
 }
 
-enum dk_err dk_http_serve(struct dk_http *http, int stop_fd, struct dk_fault *fault)
+enum dk_err dk_http_step(struct dk_http *http, int stop_fd, struct dk_fault *fault)
 {
     struct pollfd fds[] = {
         {.fd = stop_fd, .events = POLLIN},
         {.fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, .events = POLLIN},
     };
-    struct dk_mono swept = dk_mono_now();
-    bool taken = false;
+    MHD_UNSIGNED_LONG_LONG wait_ms = 1000, library_ms;
 
-    while ((fds[0].revents & POLLIN) == 0) {
-        MHD_UNSIGNED_LONG_LONG wait_ms = 1000, library_ms;
+    if (http->answers)
+        wait_ms = 0;
+    else if (MHD_get_timeout(http->daemon, &library_ms) == MHD_YES && library_ms < wait_ms)
+        wait_ms = library_ms;
+    if (poll(fds, 2, (int)wait_ms) < 0 && errno != EINTR)
+        return dk_fail(fault, DK_ERR_IO, "poll", NULL, "%s", strerror(errno));
+    if (MHD_run(http->daemon) != MHD_YES)
+        return dk_fail(fault, DK_ERR_IO, "http", NULL, "the HTTP server has stopped");
+    http->answers = http->waiting != NULL;
+    while (http->waiting != NULL)
+        take_group(http);
 
-        if (taken)
-            wait_ms = 0; // their answers are to be sent
-        else if (MHD_get_timeout(http->daemon, &library_ms) == MHD_YES && library_ms < wait_ms)
-            wait_ms = library_ms;
-        if (poll(fds, 2, (int)wait_ms) < 0 && errno != EINTR)
-            return dk_fail(fault, DK_ERR_IO, "poll", NULL, "%s", strerror(errno));
-        if (MHD_run(http->daemon) != MHD_YES)
-            return dk_fail(fault, DK_ERR_IO, "http", NULL, "the HTTP server has stopped");
-        taken = http->waiting != NULL;
-        while (http->waiting != NULL)
-            take_group(http);
+    struct dk_mono now = dk_mono_now();
 
-        struct dk_mono now = dk_mono_now();
-
-        if (dk_mono_diff_ns(now, swept) >= DK_NS_PER_S) {
-            sweep(http, now);
-            swept = now;
-        }
+    if (dk_mono_diff_ns(now, http->swept) >= DK_NS_PER_S) {
+        sweep(http, now);
+        http->swept = now;
     }
     return DK_OK;
+}
+
+enum dk_err dk_http_serve(struct dk_http *http, int stop_fd, struct dk_fault *fault)
+{
+    struct pollfd stop = {.fd = stop_fd, .events = POLLIN};
+    enum dk_err err = DK_OK;
+
+    while (err == DK_OK && poll(&stop, 1, 0) == 0)
+        err = dk_http_step(http, stop_fd, fault);
+    return err;
 }

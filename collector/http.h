@@ -30,5 +30,9 @@ DK_DEFINE_FREE(http, struct dk_http, dk_http_free)
 // "127.0.0.1:8080": where it listens, with the real port; borrowed.
 const char *dk_http_address(const struct dk_http *http);
 
+// Serves what has come in, for at most a second, then returns; sooner when `stop_fd` is readable (-1: there is none).
+// Errors: IO.
+enum dk_err dk_http_step(struct dk_http *http, int stop_fd, struct dk_fault *fault);
+
 // Serves until `stop_fd` becomes readable. Errors: IO.
 enum dk_err dk_http_serve(struct dk_http *http, int stop_fd, struct dk_fault *fault);
