@@ -143,6 +143,25 @@ static enum dk_err rotate(struct dk_verifier *v, struct dk_item *item, const str
     return DK_OK;
 }
 
+// What the reference server says of a good record.
+static enum dk_err hear_witness(struct dk_verifier *v, struct dk_item *item, const struct dk_buf *payload,
+                                struct dk_fault *fault)
+{
+    struct dk_fault why = {0};
+    char reason[DK_FAULT_WHERE_SIZE + DK_FAULT_WHAT_SIZE + 3];
+
+    if (dk_witness_find(dk_buf_text(payload), payload->len, v->servers, &item->witness, &why) != DK_OK)
+        return out_of_memory(fault);
+    v->words_agreed += item->witness == DK_WITNESS_AGREES;
+    v->words_unchecked += item->witness == DK_WITNESS_UNCHECKED;
+    if (item->witness != DK_WITNESS_DIFFERS && item->witness != DK_WITNESS_INVALID)
+        return DK_OK;
+    v->words_disputed++;
+    snprintf(reason, sizeof reason, "%s%s%s", why.where, why.where[0] != '\0' ? ": " : "", why.what);
+    item->witness_reason = strdup(reason);
+    return item->witness_reason != NULL ? DK_OK : out_of_memory(fault);
+}
+
 // Checks one record with the key that it claims. *waits is set, and nothing told, when no such key is at hand.
 static enum dk_err check_record(struct dk_verifier *v, size_t at, const char *text, size_t len, bool *waits,
                                 struct dk_fault *fault)
@@ -183,7 +202,7 @@ static enum dk_err check_record(struct dk_verifier *v, size_t at, const char *te
         return found(v, at, proof, err, &why, fault);
     v->good++;
     v->records++;
-    return DK_OK;
+    return hear_witness(v, item, &payload, fault);
 }
 
 static enum dk_err check_receipt(struct dk_verifier *v, size_t at, const char *text, size_t len, struct dk_fault *fault)
@@ -446,7 +465,7 @@ enum dk_err dk_verifier_chains(const struct dk_verifier *v, const struct dk_chai
 void dk_verifier_free(struct dk_verifier *v)
 {
     for (size_t i = 0; i < v->count; i++)
-        free(v->items[i].reason);
+        free(v->items[i].reason), free(v->items[i].witness_reason);
     for (size_t i = 0; i < v->waiting_count; i++)
         free(v->waiting[i].text);
     free(v->items);

@@ -7,6 +7,7 @@
 #include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/base/sha256.h"
+#include "agent/record/agreement.h"
 #include "agent/record/chain.h"
 #include "agent/record/form.h"
 #include "agent/record/record.h"
@@ -57,17 +58,21 @@ struct dk_item {
     enum dk_receipt_state receipt;
     struct dk_wall received; // by the receipt
     bool received_early;     // before it was made: the device's clock was ahead
+    enum dk_witness witness; // of a good record
+    char *witness_reason;    // why it does not agree; owned; NULL when there is nothing to say
     bool date_unproven;      // its key was revoked later, and no receipt proves that the record is older
 };
 
 struct dk_verifier {
     struct dk_keys *ring; // borrowed; new keys of good rotations are added
     struct dk_form *form; // borrowed
+    const struct dk_keys *servers; // keys of reference servers, for their words; borrowed; NULL: none
     // What is found; owned.
     struct dk_item *items;
     size_t count, capacity;
     size_t good, bad;               // records and receipts
     size_t records;                 // good ones
+    size_t words_agreed, words_unchecked, words_disputed; // of servers, in good records
     size_t receipts_good, receipts_unchecked, receipts_alone; // the last: without their record
     int64_t held_beyond;            // a receipt says that the collector held a record of this number; 0: none beyond
     // For itself.

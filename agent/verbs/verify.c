@@ -79,7 +79,8 @@ static enum dk_err read_all(struct reading *r, char **files, int count, struct d
     return dk_verifier_finish(&r->verifier, fault);
 }
 
-static enum dk_err verify(struct dk_keys *ring, char **files, int count, bool json, struct dk_fault *fault)
+static enum dk_err verify(struct dk_keys *ring, const struct dk_keys *servers, char **files, int count, bool json,
+                          struct dk_fault *fault)
 {
     dk_auto(form) struct dk_form *form = NULL;
     struct reading r = {0};
@@ -88,6 +89,7 @@ static enum dk_err verify(struct dk_keys *ring, char **files, int count, bool js
     enum dk_err err = dk_form_open(&form, fault);
 
     r.verifier.ring = ring;
+    r.verifier.servers = servers;
     r.verifier.form = form;
     if (err == DK_OK)
         err = read_all(&r, files, count, &missing, fault);
@@ -99,7 +101,8 @@ static enum dk_err verify(struct dk_keys *ring, char **files, int count, bool js
         free(r.names[i]);
     free(r.names);
     if (err == DK_OK && !result.good)
-        return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "not everything is as it was signed: see what is marked BAD");
+        return dk_fail(fault, DK_ERR_DATA, NULL, NULL,
+                       "not everything is as it was signed, or as the server saw it: see what is marked BAD");
     if (err == DK_OK && missing.err != DK_OK)
         return dk_fail(fault, missing.err, missing.where, missing.todo, "%s", missing.what);
     return err;
@@ -107,19 +110,22 @@ static enum dk_err verify(struct dk_keys *ring, char **files, int count, bool js
 
 int dk_verb_verify(int argc, char **argv)
 {
-    const char *format = NULL, *key_file = NULL, *collector_file = NULL;
+    const char *format = NULL, *key_file = NULL, *collector_file = NULL, *server_file = NULL;
     const struct dk_own_flag flags[] = {
         {"key", "FILE", N_("public keys: JWK, JWK set, PEM, or a folder of them; default: this device's own"),
          &key_file,
          NULL},
         {"collector-key", "FILE", N_("the key that receipts must be signed by, in the same forms"),
          &collector_file, NULL},
+        {"server-key", "FILE",
+         N_("keys of reference servers, in the same forms: their words must agree with the records"), &server_file,
+         NULL},
         {"format", "text|json", N_("a line for each record and a summary, or one JSON object"), &format, NULL},
         {0},
     };
     struct dk_arguments arguments;
     struct dk_fault fault = {0};
-    dk_auto_keys struct dk_keys ring = {0};
+    dk_auto_keys struct dk_keys ring = {0}, servers = {0};
     bool json = false;
     enum dk_err err = dk_arguments_read(argc, argv, DK_ARGUMENTS_PLAIN, flags, &arguments, &fault);
 
@@ -134,7 +140,9 @@ int dk_verb_verify(int argc, char **argv)
         err = dk_verb_keys(key_file, arguments.settings.state_dir, &ring, &fault);
     if (err == DK_OK && collector_file != NULL)
         err = dk_ring_read_path(collector_file, DK_ROLE_COLLECTOR, &ring, &fault);
+    if (err == DK_OK && server_file != NULL)
+        err = dk_ring_read_path(server_file, DK_ROLE_ANY, &servers, &fault);
     if (err == DK_OK)
-        err = verify(&ring, arguments.operands, arguments.operand_count, json, &fault);
+        err = verify(&ring, &servers, arguments.operands, arguments.operand_count, json, &fault);
     return err == DK_OK ? 0 : dk_verb_fail("verify", &fault);
 }

@@ -78,7 +78,16 @@ static void print_item(const struct dk_item *item)
         dk_wall_rfc3339(item->received, date);
         printf(_(", received %s"), date);
     }
+    if (item->witness == DK_WITNESS_AGREES)
+        printf("%s", _(", the server's word agrees"));
     printf("\n");
+    if (item->witness_reason != NULL) {
+        printf("%-4s ", _("BAD"));
+        print_place(item);
+        printf(": %s: %s\n", item->witness == DK_WITNESS_DIFFERS ? _("the server's word differs")
+                                                                : _("the server's word is not valid"),
+               item->witness_reason);
+    }
     if (item->received_early)
         printf(_("NOTE record %lld was received before its own date: the clock of the device was ahead\n"),
                (long long)item->head.seq);
@@ -195,6 +204,9 @@ static void print_summary(const struct dk_verifier *v, const struct telling *t)
     if (v->receipts_unchecked > 0)
         printf(_("NOTE %zu receipts were not checked: no collector's key was given (--collector-key FILE)\n"),
                v->receipts_unchecked);
+    if (v->words_unchecked > 0)
+        printf(_("NOTE %zu words of servers were not checked: no key of theirs was given (--server-key FILE)\n"),
+               v->words_unchecked);
     if (v->receipts_alone > 0)
         printf(_("NOTE %zu receipts are about records that were not given\n"), v->receipts_alone);
     if (v->held_beyond > 0)
@@ -230,7 +242,7 @@ enum dk_err dk_verify_print_text(const struct dk_verifier *v, struct dk_verify_r
         err = dk_fail(fault, t.err, NULL, NULL, "out of memory");
     if (err == DK_OK && v->count > 0)
         print_summary(v, &t);
-    out->good = v->bad == 0 && t.broken == 0;
+    out->good = v->bad == 0 && t.broken == 0 && v->words_disputed == 0;
     return err;
 }
 
@@ -260,6 +272,9 @@ static json_t *good_item(const struct dk_item *item)
         dk_wall_rfc3339(item->received, received);
         json_object_set_new(json, "received", json_string(received));
     }
+    json_object_set_new(json, "word", json_string(dk_witness_text(item->witness)));
+    if (item->witness_reason != NULL)
+        json_object_set_new(json, "word_reason", json_string(item->witness_reason));
     if (item->received_early || item->date_unproven)
         json_object_set_new(json, "doubt",
                             json_string(item->received_early ? "received_before_its_date" : "date_unproven"));
@@ -294,7 +309,7 @@ enum dk_err dk_verify_print_json(const struct dk_verifier *v, struct dk_verify_r
 
     if (err == DK_OK && t.err != DK_OK)
         err = dk_fail(fault, t.err, NULL, NULL, "out of memory");
-    out->good = v->bad == 0 && t.broken == 0;
+    out->good = v->bad == 0 && t.broken == 0 && v->words_disputed == 0;
     if (err == DK_OK)
         err = print_object(v, &t, records, out->good, fault);
     json_decref(t.chains);
