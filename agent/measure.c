@@ -162,6 +162,11 @@ static void set_throughput(struct dk_throughput *throughput, enum dk_status stat
     snprintf(throughput->reason, sizeof throughput->reason, "%s", reason);
 }
 
+static bool wants_wire(const struct dk_settings *settings)
+{
+    return (settings->only & DK_ONLY_WIRE) != 0 || settings->evidence;
+}
+
 // Every figure says from the start why it is missing; a probe that runs overwrites it.
 static void mark_missing(struct session *session, enum dk_status status, const char *reason)
 {
@@ -178,7 +183,7 @@ static void mark_missing(struct session *session, enum dk_status status, const c
                 only & DK_ONLY_LATENCY ? "there was no download to measure it under" : "not asked for");
     set_latency(&measurement->latency_upload, DK_STATUS_NOT_MEASURED,
                 only & DK_ONLY_LATENCY ? "there was no upload to measure it under" : "not asked for");
-    if (only & DK_ONLY_WIRE) {
+    if (wants_wire(session->settings)) {
         measurement->wire.status = status;
         snprintf(measurement->wire.reason, sizeof measurement->wire.reason, "%s", reason);
     }
@@ -274,7 +279,9 @@ static enum dk_err measure_captured(struct session *session, struct dk_fault *fa
     struct dk_wire *wire = &session->measurement->wire;
     dk_auto(live) struct dk_live *live = NULL;
     enum dk_err err = dk_live_open(session->loop, session->context->link.interface,
-                                   session->measurement->server.address, &live, wire);
+                                   session->measurement->server.address,
+                                   session->settings->evidence ? session->settings->evidence_max_bytes : 0, &live,
+                                   wire);
 
     if (err != DK_OK)
         return dk_fail(fault, err, "wire", NULL, "the capture cannot begin");
@@ -340,8 +347,7 @@ static enum dk_err measure_with_server(struct session *session, struct dk_fault 
         mark_missing(session, DK_STATUS_FAILED, measurement->server.reason);
         return DK_OK;
     }
-    err = (session->settings->only & DK_ONLY_WIRE) ? measure_captured(session, fault)
-                                                   : measure_figures(session, fault);
+    err = wants_wire(session->settings) ? measure_captured(session, fault) : measure_figures(session, fault);
     // Only who has a rate needs a witness of it.
     if (err == DK_OK && session->urls.word[0] != '\0' && session->run[0] != '\0' && !session->interrupted &&
         (measurement->download.status == DK_STATUS_OK || measurement->upload.status == DK_STATUS_OK))

@@ -3,6 +3,7 @@
 
 #include "agent/bounds.h"
 #include "agent/budget.h"
+#include "agent/journal/captures.h"
 #include "agent/journal/journal.h"
 #include "agent/journal/profiles.h"
 #include "agent/judge/judge.h"
@@ -47,6 +48,25 @@ static void decide_kind(int64_t only, bool interrupted, struct dk_run_result *re
         }
 }
 
+// The evidence goes first: the record has its hash. A disk without room for it has room for the record.
+static void keep_evidence(const struct dk_settings *settings, const char *id, struct dk_run_result *result)
+{
+    struct dk_wire_evidence *evidence = &result->measurement.wire.evidence;
+    enum dk_err err = DK_OK;
+
+    if (evidence->pcap.len == 0)
+        return;
+    snprintf(evidence->file, sizeof evidence->file, "%s.pcap", id);
+    err = dk_sha256_hex(evidence->pcap.data, evidence->pcap.len, evidence->sha256);
+    if (err == DK_OK)
+        err = dk_capture_keep(settings->state_dir, evidence->file, evidence->pcap.data, evidence->pcap.len,
+                              settings->evidence_folder_max_bytes, &result->evidence_fault);
+    if (err != DK_OK) {
+        result->evidence_fault.err = err;
+        evidence->file[0] = '\0';
+    }
+}
+
 static enum dk_err keep(const struct dk_settings *settings, const struct dk_repeated *repeated,
                         struct dk_journal *journal, const struct dk_key *key, const struct dk_device_id *device,
                         int64_t head_seq, const char *head_sha256, const char *run, struct dk_run_result *result,
@@ -87,6 +107,7 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
     if (word[0] != '\0' && dk_word_check_form(word, strlen(word), run, NULL) == DK_OK)
         facts.word = word;
     memcpy(facts.id, result->id, sizeof facts.id);
+    keep_evidence(settings, facts.id, result);
     snprintf(facts.reason, sizeof facts.reason, "%s", result->reason);
     snprintf(facts.prev, sizeof facts.prev, "%s", head_sha256);
     snprintf(facts.device_id, sizeof facts.device_id, "%s", device->id);

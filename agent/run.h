@@ -28,6 +28,7 @@ struct dk_run_result {
     struct dk_validity validity;
     struct dk_verdict verdict;
     struct dk_buf payload; // the record's exact bytes
+    struct dk_fault evidence_fault; // why the evidence was not kept; all the rest was
 };
 
 // The record that a run repeats, and its server. Texts are borrowed.

@@ -563,6 +563,11 @@ static const struct dk_option options[] = {
     {"journal", "max_age", NULL, DURATION("1d", "36500d"), .fallback = "1095d", FIELD(journal_max_age_ns),
      .help = N_("how long records are kept")},
 
+    {"evidence", "max_bytes", NULL, BYTES("64kB", "256MiB"), .fallback = "16MiB", FIELD(evidence_max_bytes),
+     .help = N_("most bytes of packet headers of one run (dokiem run --evidence)")},
+    {"evidence", "folder_max_bytes", NULL, BYTES("1MB", "1000GB"), .fallback = "256MiB",
+     FIELD(evidence_folder_max_bytes), .help = N_("most disk space for all of them; the oldest go first")},
+
     {"collector", "url", "collector", KEPT_AS("url", url, "http[s]://HOST[:PORT][/PATH]"),
      .fallback = "", FIELD(collector_url), .help = N_("where records are delivered; unset: nowhere")},
     {"collector", "ca_file", NULL, PATH, .fallback = "", FIELD(collector_ca_file),

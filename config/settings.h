@@ -83,6 +83,10 @@ struct dk_settings {
     char state_dir[PATH_MAX];
     int64_t journal_max_bytes;
     int64_t journal_max_age_ns;
+    // [evidence]
+    bool evidence; // keep the headers of the test's own packets; by --evidence
+    int64_t evidence_max_bytes;
+    int64_t evidence_folder_max_bytes;
     // [collector]
     char collector_url[DK_URL_SIZE];
     char collector_ca_file[PATH_MAX];

@@ -40,6 +40,13 @@ void dk_measurement_take_latency(struct dk_measurement *measurement, enum dk_pha
     *place = *latency;
 }
 
+int64_t dk_wire_other_ppm(const struct dk_wire *wire)
+{
+    int64_t all = wire->frame_bytes + wire->other_bytes;
+
+    return all > 0 ? wire->other_bytes * 1000 / (all / 1000 + 1) : 0;
+}
+
 void dk_measurement_free(struct dk_measurement *measurement)
 {
     free(measurement->download.series.bytes);
@@ -47,5 +54,6 @@ void dk_measurement_free(struct dk_measurement *measurement)
     free(measurement->latency_idle.series_ns);
     free(measurement->latency_download.series_ns);
     free(measurement->latency_upload.series_ns);
+    dk_buf_free(&measurement->wire.evidence.pcap);
     *measurement = (struct dk_measurement){0};
 }

@@ -3,6 +3,7 @@
 // What the probes measured: a value, handed from the pipeline to the judge, the record and the reports.
 #pragma once
 
+#include "agent/base/buf.h"
 #include "agent/base/clock.h"
 #include "agent/base/terms.h"
 
@@ -160,6 +161,16 @@ struct dk_wire_rtt {
     int64_t count, min_ns, median_ns, p95_ns, max_ns;
 };
 
+// The headers of the captured packets, kept as a file.
+struct dk_wire_evidence {
+    struct dk_buf pcap; // the file; owned by the measurement; empty when none was asked for
+    int64_t packets;    // in it
+    bool complete;      // all that were captured
+    // Of the file, once it is kept: its name in the folder of evidence, its hash in hexadecimal. "" before.
+    char file[48];
+    char sha256[65];
+};
+
 // The test's own packets, captured. NOT_MEASURED without a reason: nobody asked.
 struct dk_wire {
     enum dk_status status;
@@ -167,12 +178,18 @@ struct dk_wire {
     char interface[IF_NAMESIZE];
     int64_t duration_ns;
     int64_t frames, truncated, malformed; // to and from the server; of them
+    int64_t frame_bytes;                  // of the frames, link headers and all
+    int64_t other_packets, other_bytes;   // that the interface carried meanwhile, not to or from the server
     int64_t dropped;                      // for which the kernel had no room; -1 when it does not say
     int64_t flows;                        // TCP
     int64_t acks_of_unseen;               // ACKs of data that was not captured
     struct dk_wire_direction up, down;    // by the device, by the server
     struct dk_wire_rtt syn, rtt_ack, rtt_timestamp;
+    struct dk_wire_evidence evidence;
 };
+
+// Of all that the interface carried, what was not to or from the server, in millionths; 0 when it carried nothing.
+int64_t dk_wire_other_ppm(const struct dk_wire *wire);
 
 struct dk_measurement {
     struct dk_server server;

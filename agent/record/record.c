@@ -528,6 +528,10 @@ static void put_wire(struct builder *b, json_t *root, const struct dk_record_fac
     put_text(b, object, "interface", wire->interface);
     put_integer(b, object, "duration_ns", wire->duration_ns);
     put_integer(b, object, "frames", wire->frames);
+    put_integer(b, object, "frame_bytes", wire->frame_bytes);
+    put_integer(b, object, "other_packets", wire->other_packets);
+    put_integer(b, object, "other_bytes", wire->other_bytes);
+    put_integer(b, object, "other_share_ppm", dk_wire_other_ppm(wire));
     put_integer(b, object, "truncated", wire->truncated);
     put_integer(b, object, "malformed", wire->malformed);
     put_known(b, object, "dropped", wire->dropped);
@@ -538,6 +542,16 @@ static void put_wire(struct builder *b, json_t *root, const struct dk_record_fac
     put_wire_rtt(b, object, "syn", &wire->syn);
     put_wire_rtt(b, object, "rtt_ack", &wire->rtt_ack);
     put_wire_rtt(b, object, "rtt_timestamp", &wire->rtt_timestamp);
+    if (wire->evidence.file[0] == '\0')
+        return;
+
+    json_t *evidence = put_object(b, object, "evidence");
+
+    put_text(b, evidence, "file", wire->evidence.file);
+    put_text(b, evidence, "sha256", wire->evidence.sha256);
+    put_integer(b, evidence, "bytes", (int64_t)wire->evidence.pcap.len);
+    put_integer(b, evidence, "packets", wire->evidence.packets);
+    put(b, evidence, "complete", json_boolean(wire->evidence.complete));
 }
 
 static void put_figures(struct builder *b, json_t *root, const struct dk_record_facts *facts)

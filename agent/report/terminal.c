@@ -274,6 +274,25 @@ static void report_verdict(const struct page *page, const struct dk_verdict *ver
         report_check(page, i == 0 ? _("Verdict") : "", &verdict->checks[i]);
 }
 
+// What the capture saw, in one line.
+static void report_wire(const struct page *page, const struct dk_wire *wire)
+{
+    const struct dk_wire_direction *up = &wire->up, *down = &wire->down;
+    long long tenths = dk_wire_other_ppm(wire) / 1000;
+
+    if (wire->status == DK_STATUS_NOT_MEASURED && wire->reason[0] == '\0')
+        return;
+    if (wire->status != DK_STATUS_OK)
+        missing(page, _("Wire"), wire->status, wire->reason);
+    else
+        paragraph(page, _("Wire"), COLOUR_NONE, "",
+                  _("%lld packets: %lld sent again, %lld out of order; other traffic %lld.%lld %%"),
+                  (long long)(up->packets + down->packets), (long long)(up->retransmissions + down->retransmissions),
+                  (long long)(up->out_of_order + down->out_of_order), tenths / 10, tenths % 10);
+    if (wire->evidence.file[0] != '\0')
+        paragraph(page, "", COLOUR_NONE, "", _("their headers are kept as evidence/%s"), wire->evidence.file);
+}
+
 void dk_report_result(FILE *out, const struct dk_terminal *terminal, const struct dk_report_input *input)
 {
     size_t columns = terminal->columns < COLUMNS_MIN ? COLUMNS_MIN : terminal->columns;
@@ -295,6 +314,7 @@ void dk_report_result(FILE *out, const struct dk_terminal *terminal, const struc
             report_latency(&page, _("- download"), &m->latency_download);
         if (m->latency_upload.status == DK_STATUS_OK)
             report_latency(&page, _("- upload"), &m->latency_upload);
+        report_wire(&page, &m->wire);
         if (input->verdict != NULL)
             report_verdict(&page, input->verdict);
         for (size_t i = 0; input->validity != NULL && i < input->validity->count; i++)

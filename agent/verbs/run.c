@@ -23,7 +23,7 @@
 enum { PHOTO_MAX_BYTES = 64 << 20 };
 
 struct choices {
-    bool json, check, ignore_budget, confirm, ask, no_campaign, dry;
+    bool json, check, ignore_budget, confirm, ask, no_campaign, dry, evidence;
     enum dk_progress_mode progress;
 };
 
@@ -46,6 +46,8 @@ static enum dk_err read_arguments(int argc, char **argv, struct dk_arguments *ar
         {"check", NULL, N_("exit status 1 = fail, 2 = inconclusive"), NULL, &choices->check},
         {"confirm", NULL, N_("repeat a run whose verdict is fail, against another server if there is one"), NULL,
          &choices->confirm},
+        {"evidence", NULL, N_("capture the test's own packets and keep their headers as STATE/evidence/ID.pcap"), NULL,
+         &choices->evidence},
         {"ask", NULL, N_("ask for case, place and line"), NULL, &choices->ask},
         {"dry-run", NULL, N_("say what would be done: server, seconds, bytes, checks; measure nothing"), NULL,
          &choices->dry},
@@ -59,6 +61,7 @@ static enum dk_err read_arguments(int argc, char **argv, struct dk_arguments *ar
         return err;
     if (arguments->operand_count > 0)
         return dk_fail(fault, DK_ERR_USAGE, arguments->operands[0], "see 'dokiem run --help'", "is one word too many");
+    arguments->settings.evidence = choices->evidence;
     if (!dk_progress_mode_parse(progress, &choices->progress))
         return dk_fail(fault, DK_ERR_USAGE, "--progress", "use auto, bar, json or none", "'%s' is no way to show it",
                        progress);
@@ -140,6 +143,8 @@ static int run_once(struct job *job, const struct dk_repeated *repeated, struct 
         print_result(out, job->settings, job->choices->json);
         fflush(stdout);
     }
+    if (out->evidence_fault.err != DK_OK)
+        (void)dk_verb_fail("run", &out->evidence_fault);
     job->interrupted = err == DK_ERR_INTERRUPTED;
     if (err != DK_OK)
         return dk_verb_fail("run", &fault);

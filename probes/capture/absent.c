@@ -20,12 +20,13 @@ enum dk_err dk_capture_file_read(const char *path, struct dk_flows *flows, struc
                    "captures cannot be read: this dokiem was built without libpcap");
 }
 
-enum dk_err dk_live_open(struct dk_loop *loop, const char *interface, const char *server, struct dk_live **out,
-                         struct dk_wire *wire)
+enum dk_err dk_live_open(struct dk_loop *loop, const char *interface, const char *server, int64_t evidence_max_bytes,
+                         struct dk_live **out, struct dk_wire *wire)
 {
     (void)loop;
     (void)interface;
     (void)server;
+    (void)evidence_max_bytes;
     *out = NULL;
     wire->status = DK_STATUS_NOT_MEASURED;
     snprintf(wire->reason, sizeof wire->reason, "this dokiem was built without libpcap");

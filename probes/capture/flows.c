@@ -137,8 +137,10 @@ static enum dk_err add_tcp(struct dk_flows *flows, const struct dk_packet *packe
     return dk_direction_add(&flow->from[from], &flow->from[1 - from], packet);
 }
 
-static bool is_servers(const struct dk_flow_end *server, const struct dk_packet *packet)
+bool dk_flows_is_servers(const struct dk_flows *flows, const struct dk_packet *packet)
 {
+    const struct dk_flow_end *server = &flows->server;
+
     return server->version != 0 && server->version == packet->ip_version &&
            (memcmp(server->address, packet->source, DK_IP_SIZE) == 0 ||
             memcmp(server->address, packet->destination, DK_IP_SIZE) == 0);
@@ -146,9 +148,16 @@ static bool is_servers(const struct dk_flow_end *server, const struct dk_packet 
 
 enum dk_err dk_flows_add(struct dk_flows *flows, enum dk_link_layer link, const struct dk_frame *frame)
 {
-    struct dk_wire_totals *totals = &flows->totals;
     struct dk_packet packet;
     enum dk_packet_kind kind = dk_packet_read(link, frame, &packet);
+
+    return dk_flows_take(flows, frame, kind, &packet);
+}
+
+enum dk_err dk_flows_take(struct dk_flows *flows, const struct dk_frame *frame, enum dk_packet_kind kind,
+                          const struct dk_packet *packet)
+{
+    struct dk_wire_totals *totals = &flows->totals;
 
     if (totals->frames++ == 0)
         totals->first_ns = totals->last_ns = frame->time_ns;
@@ -156,18 +165,18 @@ enum dk_err dk_flows_add(struct dk_flows *flows, enum dk_link_layer link, const 
         totals->last_ns = frame->time_ns;
     totals->frame_bytes += frame->wire_bytes;
     totals->kinds[kind]++;
-    if (packet.ip_version == 0 || kind == DK_PACKET_MALFORMED)
+    if (packet->ip_version == 0 || kind == DK_PACKET_MALFORMED)
         return DK_OK;
-    totals->ip_bytes += packet.ip_bytes;
-    totals->ecn_packets[packet.ecn]++;
-    if (is_servers(&flows->server, &packet))
-        totals->server_bytes += packet.ip_bytes;
+    totals->ip_bytes += packet->ip_bytes;
+    totals->ecn_packets[packet->ecn]++;
+    if (dk_flows_is_servers(flows, packet))
+        totals->server_bytes += packet->ip_bytes;
     if (kind == DK_PACKET_UDP)
-        totals->udp_bytes += packet.ip_bytes;
+        totals->udp_bytes += packet->ip_bytes;
     if (kind != DK_PACKET_TCP)
         return DK_OK;
-    totals->tcp_bytes += packet.ip_bytes;
-    return add_tcp(flows, &packet);
+    totals->tcp_bytes += packet->ip_bytes;
+    return add_tcp(flows, packet);
 }
 
 static int ascending(const void *a, const void *b)

@@ -61,6 +61,13 @@ enum dk_err dk_flows_init(struct dk_flows *flows, size_t max, const char *server
 // Takes in one frame. Errors: MEMORY.
 enum dk_err dk_flows_add(struct dk_flows *flows, enum dk_link_layer link, const struct dk_frame *frame);
 
+// The same of a frame that dk_packet_read has read.
+enum dk_err dk_flows_take(struct dk_flows *flows, const struct dk_frame *frame, enum dk_packet_kind kind,
+                          const struct dk_packet *packet);
+
+// True when the packet is to or from the server that was named.
+bool dk_flows_is_servers(const struct dk_flows *flows, const struct dk_packet *packet);
+
 // Round-trip times in figures; -1 each without a sample. Quantiles as in probes/stats.h. Sorts what was kept.
 struct dk_rtt_figures {
     int64_t count, left_out, min_ns, median_ns, p95_ns, max_ns;

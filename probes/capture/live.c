@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "agent/base/clock.h"
+#include "probes/capture/evidence.h"
 #include "probes/capture/flows.h"
 #include "probes/capture/wire.h"
 
@@ -15,6 +16,8 @@ enum {
     BUFFER_BYTES = 8 << 20,  // 0.3 s of 1 Gb/s
     READ_INTERVAL_MS = 20,   // the kernel hands over what it has this often at the least
     FLOWS_MAX = 512,
+    OTHER_SNAP_BYTES = 1,    // of what is not the test's own, to have its length
+    OTHER_MAX_BYTES = 17,    // with the header that libpcap makes on a cooked link; the test's own have more
     FILTER_SIZE = 64 + DK_ADDRESS_SIZE,
 };
 
@@ -24,11 +27,26 @@ struct dk_live {
     int fd;          // of the capture, on the loop; -1 when not
     enum dk_link_layer link;
     struct dk_flows flows;
+    int64_t other_packets, other_bytes;
+    struct dk_wire_evidence evidence;
     struct dk_mono begun;
     enum dk_err err; // the first; nothing is taken in after it
     char interface[IF_NAMESIZE];
     char reason[DK_REASON_SIZE]; // why the capture broke off; "" when it did not
 };
+
+static void keep_headers(struct dk_live *live, const struct dk_frame *frame, size_t header_bytes)
+{
+    struct dk_wire_evidence *evidence = &live->evidence;
+    enum dk_err err = dk_evidence_add(frame, header_bytes, &evidence->pcap);
+
+    if (err == DK_OK)
+        evidence->packets++;
+    else if (err == DK_ERR_DATA)
+        evidence->complete = false; // it is full
+    else
+        live->err = err;
+}
 
 static void take_frame(u_char *user, const struct pcap_pkthdr *header, const u_char *bytes)
 {
@@ -36,8 +54,21 @@ static void take_frame(u_char *user, const struct pcap_pkthdr *header, const u_c
     struct dk_frame frame = {bytes, header->caplen, header->len > header->caplen ? header->len : header->caplen,
                              header->ts.tv_sec * DK_NS_PER_S + header->ts.tv_usec};
 
-    if (live->err == DK_OK)
-        live->err = dk_flows_add(&live->flows, live->link, &frame);
+    struct dk_packet packet;
+    enum dk_packet_kind kind = dk_packet_read(live->link, &frame, &packet);
+
+    if (live->err != DK_OK)
+        return;
+    // What came before the filter was set is here whole.
+    if (frame.captured_bytes <= OTHER_MAX_BYTES ||
+        (packet.ip_version != 0 && !dk_flows_is_servers(&live->flows, &packet))) {
+        live->other_packets++;
+        live->other_bytes += frame.wire_bytes;
+        return;
+    }
+    live->err = dk_flows_take(&live->flows, &frame, kind, &packet);
+    if (live->err == DK_OK && live->evidence.complete)
+        keep_headers(live, &frame, packet.header_bytes);
 }
 
 static void stop_watching(struct dk_live *live)
@@ -72,6 +103,11 @@ static bool set_filter(pcap_t *capture, const char *server)
     snprintf(text, sizeof text, "host %s", server);
     if (pcap_compile(capture, &program, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
         return false;
+
+    // What does not match is handed over too, for its length.
+    for (u_int i = 0; i < program.bf_len; i++)
+        if (program.bf_insns[i].code == (BPF_RET | BPF_K) && program.bf_insns[i].k == 0)
+            program.bf_insns[i].k = OTHER_SNAP_BYTES;
 
     int result = pcap_setfilter(capture, &program);
 
@@ -112,8 +148,8 @@ static bool open_interface(struct dk_live *live, const char *interface, const ch
     return false;
 }
 
-enum dk_err dk_live_open(struct dk_loop *loop, const char *interface, const char *server, struct dk_live **out,
-                         struct dk_wire *wire)
+enum dk_err dk_live_open(struct dk_loop *loop, const char *interface, const char *server, int64_t evidence_max_bytes,
+                         struct dk_live **out, struct dk_wire *wire)
 {
     dk_auto(live) struct dk_live *live = calloc(1, sizeof *live);
 
@@ -135,7 +171,12 @@ enum dk_err dk_live_open(struct dk_loop *loop, const char *interface, const char
         return err;
     if (!open_interface(live, interface, server, wire))
         return DK_OK;
-    err = dk_loop_watch(loop, live->fd, POLLIN, on_ready, live);
+    if (evidence_max_bytes > 0) {
+        live->evidence = (struct dk_wire_evidence){.pcap = dk_buf_make((size_t)evidence_max_bytes), .complete = true};
+        err = dk_evidence_begin(live->link, SNAP_BYTES, &live->evidence.pcap);
+    }
+    if (err == DK_OK)
+        err = dk_loop_watch(loop, live->fd, POLLIN, on_ready, live);
     if (err != DK_OK)
         return err;
     *out = live;
@@ -160,6 +201,11 @@ enum dk_err dk_live_conclude(struct dk_live *live, struct dk_wire *wire)
     wire->dropped = pcap_stats(live->capture, &stat) == 0 ? (int64_t)stat.ps_drop : -1;
     wire->status = live->reason[0] != '\0' ? DK_STATUS_FAILED : DK_STATUS_OK;
     snprintf(wire->reason, sizeof wire->reason, "%s", live->reason);
+    wire->other_packets = live->other_packets;
+    wire->other_bytes = live->other_bytes;
+    dk_buf_free(&wire->evidence.pcap);
+    wire->evidence = live->evidence;
+    live->evidence = (struct dk_wire_evidence){0};
     return live->err != DK_OK ? live->err : dk_wire_sum(&live->flows, wire);
 }
 
@@ -171,5 +217,6 @@ void dk_live_free(struct dk_live *live)
     if (live->capture != NULL)
         pcap_close(live->capture);
     dk_flows_free(&live->flows);
+    dk_buf_free(&live->evidence.pcap);
     free(live);
 }

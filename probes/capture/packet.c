@@ -120,7 +120,11 @@ static enum dk_packet_kind read_tcp(struct cursor *c, struct dk_packet *out)
 
     if (options > c->reader.left)
         return DK_PACKET_TRUNCATED;
-    return read_options(c->reader, options, out) ? DK_PACKET_TCP : DK_PACKET_MALFORMED;
+
+    struct dk_reader at_options = c->reader;
+
+    dk_get_skip(&c->reader, options);
+    return read_options(at_options, options, out) ? DK_PACKET_TCP : DK_PACKET_MALFORMED;
 }
 
 static enum dk_packet_kind read_udp(struct cursor *c, struct dk_packet *out)
@@ -132,6 +136,7 @@ static enum dk_packet_kind read_udp(struct cursor *c, struct dk_packet *out)
 
     int64_t length = dk_get_u16(&c->reader);
 
+    dk_get_skip(&c->reader, 2);
     // 0 is a jumbogram, or one that the network card was to cut up.
     if (length == 0)
         length = c->wire_left;
@@ -206,8 +211,10 @@ static enum dk_packet_kind read_extensions(struct cursor *c, struct dk_packet *o
         if (kind == NEXT_FRAGMENT) {
             rest = 8;
             // An "atomic" fragment is the whole packet (RFC 6946).
-            if ((fragment & 0xfff9) != 0)
+            if ((fragment & 0xfff9) != 0) {
+                dk_get_skip(&c->reader, 4);
                 return DK_PACKET_FRAGMENT;
+            }
         }
         if (rest < 8 || (int64_t)rest > c->wire_left)
             return DK_PACKET_MALFORMED;
@@ -328,22 +335,31 @@ static enum dk_packet_kind read_loopback(struct cursor *c, struct dk_packet *out
     return family == 2 ? read_ipv4(c, out) : read_ipv6(c, out);
 }
 
+static enum dk_packet_kind read_link(enum dk_link_layer link, struct cursor *c, struct dk_packet *out)
+{
+    switch (link) {
+    case DK_LINK_ETHERNET:
+        return read_typed(c, 14, 12, out);
+    case DK_LINK_COOKED:
+        return read_typed(c, 16, 14, out);
+    case DK_LINK_COOKED2:
+        return read_typed(c, 20, 0, out);
+    case DK_LINK_RAW:
+        return read_ip(c, out);
+    case DK_LINK_LOOPBACK:
+        return read_loopback(c, out);
+    }
+    return DK_PACKET_NOT_IP;
+}
+
 enum dk_packet_kind dk_packet_read(enum dk_link_layer link, const struct dk_frame *frame, struct dk_packet *out)
 {
     struct cursor c = {{frame->bytes, frame->captured_bytes, false}, frame->wire_bytes};
 
     *out = (struct dk_packet){.time_ns = frame->time_ns, .window_shift = -1};
-    switch (link) {
-    case DK_LINK_ETHERNET:
-        return read_typed(&c, 14, 12, out);
-    case DK_LINK_COOKED:
-        return read_typed(&c, 16, 14, out);
-    case DK_LINK_COOKED2:
-        return read_typed(&c, 20, 0, out);
-    case DK_LINK_RAW:
-        return read_ip(&c, out);
-    case DK_LINK_LOOPBACK:
-        return read_loopback(&c, out);
-    }
-    return DK_PACKET_NOT_IP;
+
+    enum dk_packet_kind kind = read_link(link, &c, out);
+
+    out->header_bytes = frame->captured_bytes - c.reader.left;
+    return kind;
 }

@@ -45,6 +45,7 @@ struct dk_frame {
 
 struct dk_packet {
     int64_t time_ns;
+    size_t header_bytes; // of the captured bytes, those that were read: all headers, and nothing behind them
     int64_t ip_bytes; // headers and all, as the IP header says; 0 for a frame without one that could be read
     uint8_t ip_version;              // 4 or 6; 0 when there is none
     enum dk_ecn ecn;

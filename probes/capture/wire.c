@@ -60,6 +60,7 @@ enum dk_err dk_wire_sum(struct dk_flows *flows, struct dk_wire *out)
     struct dk_rtt_samples ack = {.ns = memory + room + 1}, timestamp = {.ns = memory + (room + 1) * 2};
 
     out->frames = flows->totals.frames;
+    out->frame_bytes = flows->totals.frame_bytes;
     out->truncated = flows->totals.kinds[DK_PACKET_TRUNCATED];
     out->malformed = flows->totals.kinds[DK_PACKET_MALFORMED];
     out->flows = out->acks_of_unseen = 0;

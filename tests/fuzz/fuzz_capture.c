@@ -15,6 +15,26 @@ static void check_direction(const struct dk_direction *d)
         abort();
 }
 
+// Headers alone say what the whole frame says; of what contradicts itself only that it cannot be read.
+static void check_headers(const uint8_t *data, size_t size)
+{
+    for (int link = DK_LINK_ETHERNET; link <= DK_LINK_LOOPBACK; link++) {
+        struct dk_packet whole, cut;
+        struct dk_frame frame = {data, size, (int64_t)size, 1};
+        enum dk_packet_kind kind = dk_packet_read((enum dk_link_layer)link, &frame, &whole);
+
+        if (whole.header_bytes > size)
+            abort();
+        frame.captured_bytes = whole.header_bytes;
+        if (dk_packet_read((enum dk_link_layer)link, &frame, &cut) != kind && kind != DK_PACKET_MALFORMED)
+            abort();
+        if (kind != DK_PACKET_MALFORMED &&
+            (cut.payload_bytes != whole.payload_bytes || cut.ip_bytes != whole.ip_bytes ||
+             cut.sequence != whole.sequence || cut.sack_count != whole.sack_count))
+            abort();
+    }
+}
+
 // A capture file, whatever it says: each frame is counted once, and no figure is more than the frames it is of.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -24,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int64_t kinds = 0, tcp = 0;
     int memory = memfd_create("capture", MFD_CLOEXEC);
 
+    check_headers(data, size);
     if (memory < 0 || write(memory, data, size) != (ssize_t)size || lseek(memory, 0, SEEK_SET) != 0)
         abort();
     snprintf(path, sizeof path, "/proc/self/fd/%d", memory);

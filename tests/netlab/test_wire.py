@@ -7,6 +7,7 @@ Duplicate ACKs, bytes and handshakes are what tshark says. Packets sent again, p
 what tshark says but for differences that tshark.py explains one by one; the tables printed have both.
 """
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -216,6 +217,75 @@ class Wire(unittest.TestCase):
         self.assertGreater(live["syn"]["rtt_min_ns"], 16_000_000)
         self.assertLess(live["syn"]["rtt_min_ns"], 40_000_000)
         self.assertGreater(live["rtt_timestamp"]["count"], 20)
+
+    def test_evidence(self):
+        """The headers that a run keeps say what its record says, and hold nothing of what was carried."""
+        state = f"{self.folder}/state"
+        link = {**BASE, "loss_ppm": 3000, "reorder_ppm": 2000, "reorder_us": 2000}
+        with netlab.EmulatedLab(link, link, seed=12) as lab, netlab.start_reference(lab.server, REFERENCE):
+            records = [self.dokiem_run(lab, "--only", "latency,download,upload", "--evidence") for _ in range(2)]
+            with open(f"{self.folder}/small.ini", "w", encoding="utf-8") as file:
+                file.write("[evidence]\nmax_bytes = 64kB\n")
+            records.append(self.dokiem_run(lab, "--only", "download", "--evidence", "--config",
+                                           f"{self.folder}/small.ini"))
+        for record in records:
+            kept = record["wire"]["evidence"]
+            path = f"{state}/evidence/{record['id']}.pcap"
+            with open(path, "rb") as file:
+                data = file.read()
+            self.assertEqual(kept["file"], os.path.basename(path))
+            self.assertEqual((kept["bytes"], kept["sha256"]), (len(data), hashlib.sha256(data).hexdigest()))
+            self.assertEqual(wire(path)["totals"]["frames"], kept["packets"])
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            for mark in (b"dokiem/", b"HTTP/1.1", b"Content-Length", b"garbage"):
+                self.assertNotIn(mark, data)
+        for record in records[:2]:
+            self.assertTrue(record["wire"]["evidence"]["complete"])
+            self.same_as_record(record["wire"], wire(f"{state}/evidence/{record['id']}.pcap", "--server",
+                                                     netlab.SERVER))
+        self.assertFalse(records[2]["wire"]["evidence"]["complete"])
+        self.assertLessEqual(records[2]["wire"]["evidence"]["bytes"], 64_000)
+        self.assertLess(records[2]["wire"]["evidence"]["packets"], records[2]["wire"]["frames"])
+
+    def same_as_record(self, live, said):
+        totals = said["totals"]
+        self.assertEqual((totals["frames"], totals["frame_bytes"]), (live["frames"], live["frame_bytes"]))
+        self.assertEqual((totals["kinds"]["truncated"], totals["kinds"]["malformed"], totals.get("other_bytes")),
+                         (live["truncated"], live["malformed"], 0))
+        self.assertGreater(totals["kinds"]["udp"], 0)
+        self.assertEqual(len(said["flows"]), live["flows"])
+        for direction in ("up", "down"):
+            ends = [next(end for end in (flow["client"], flow["server"])
+                         if (end["address"] == netlab.SERVER) == (direction == "down")) for flow in said["flows"]]
+            for key in ends[0].keys() & live[direction].keys():
+                self.assertEqual(sum(end[key] for end in ends), live[direction][key], f"{direction} {key}")
+
+    def test_other_traffic(self):
+        """What another program moves meanwhile over the interface is counted, and not kept."""
+        state = f"{self.folder}/state"
+        with netlab.EmulatedLab(BASE, BASE, seed=13) as lab, netlab.start_reference(lab.server, REFERENCE):
+            quiet = self.dokiem_run(lab, "--only", "download,wire")["wire"]
+            with netlab.Service(lab.server, ["iperf3", "-s", "-1"], tcp=(5201,)):
+                flood = lab.agent.start("iperf3", "-6", "-c", netlab.SERVER6, "-u", "-b", "4M", "-l", "1000",
+                                        "-t", "60", "--forceflush", stdout=subprocess.PIPE, text=True)
+                try:
+                    while "connected to" not in flood.stdout.readline():
+                        self.assertIsNone(flood.poll())
+                    record = self.dokiem_run(lab, "--only", "download", "--evidence")
+                finally:
+                    flood.terminate()
+                    flood.communicate()
+        loud = record["wire"]
+        for one in (quiet, loud):
+            share = one["other_bytes"] / (one["other_bytes"] + one["frame_bytes"])
+            self.assertLess(abs(share * 1e6 - one["other_share_ppm"]), 1000)
+        self.assertLess(quiet["other_share_ppm"], 1000)
+        # 4 Mb/s of payload of 1000 bytes in frames of 1062.
+        rate = loud["other_bytes"] * 8 / (loud["duration_ns"] / 1e9)
+        print(f"    other traffic: {rate / 1e6:.2f} Mb/s, sent 4.25; {loud['other_share_ppm'] / 1e4:.1f} %", flush=True)
+        self.assertLess(abs(rate - 4_248_000), 600_000)
+        said = wire(f"{state}/evidence/{record['id']}.pcap", "--server", netlab.SERVER)["totals"]
+        self.assertEqual((said["other_bytes"], said["frames"]), (0, loud["frames"]))
 
     def test_a_run_without_the_right_to_capture(self):
         """The run goes on, and the record says how to grant it."""

@@ -5,6 +5,7 @@
 
 #include "agent/base/bytes.h"
 #include "agent/base/clock.h"
+#include "probes/capture/evidence.h"
 #include "probes/capture/flows.h"
 #include "probes/capture/wire.h"
 #include "tests/harness/harness.h"
@@ -233,6 +234,7 @@ static void frames_of_every_link_layer_are_read(void)
         struct dk_packet packet;
 
         CU_ASSERT_EQUAL(read_exact(link, made.bytes, made.size, made.size, &packet), kind);
+        CU_ASSERT_EQUAL(packet.header_bytes, made.headers);
         if (kind == DK_PACKET_TCP)
             check_tcp(&packet);
         if (kind != DK_PACKET_NOT_IP) {
@@ -249,6 +251,23 @@ static void frames_of_every_link_layer_are_read(void)
             CU_ASSERT_EQUAL(packet.payload_bytes, 5);
         }
     }
+}
+
+// Frames in, a file out; the same bytes on every machine.
+static void evidence_is_a_pcap_file_of_headers(void)
+{
+    static const uint8_t expected[] = "\xa1\xb2\x3c\x4d\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\xa0\0\0\0\x65"
+                                      "\0\0\0\2\0\0\0\3\0\0\0\3\0\0\5\xdc"
+                                      "abc";
+    dk_auto_buf struct dk_buf file = dk_buf_make(sizeof expected + 16);
+    const struct dk_frame frame = {(const uint8_t *)"abcdef", 6, 1500, 2 * DK_NS_PER_S + 3};
+
+    CU_ASSERT_EQUAL(dk_evidence_begin(DK_LINK_RAW, 160, &file), DK_OK);
+    CU_ASSERT_EQUAL(dk_evidence_add(&frame, 3, &file), DK_OK);
+    // One more has no room, and nothing of it is there.
+    CU_ASSERT_EQUAL(dk_evidence_add(&frame, 3, &file), DK_ERR_DATA);
+    CU_ASSERT_EQUAL_FATAL(file.len, sizeof expected - 1);
+    CU_ASSERT_EQUAL(memcmp(file.data, expected, file.len), 0);
 }
 
 static void what_was_cut_is_truncated_and_what_contradicts_itself_malformed(void)
@@ -654,6 +673,7 @@ int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {
         DK_CASE(frames_of_every_link_layer_are_read),
+        DK_CASE(evidence_is_a_pcap_file_of_headers),
         DK_CASE(what_was_cut_is_truncated_and_what_contradicts_itself_malformed),
         DK_CASE(no_byte_behind_the_capture_is_read),
         DK_CASE(link_layers_have_their_numbers),

@@ -405,7 +405,7 @@ static void write_random_value(const struct dk_option *o, char *out, size_t size
         {"timeout", "1s", "9999999999ns"},         {"max_bytes", "1MB", "1000001B"}, {"max_age", "1d", "36500d"},
         {"streams", "1", "32"}, {"max_streams", "1", "32"}, {"count", "1", "1000"},           {"batch", "1", "100"},
         {"precision", "0.1 %", "2500 ppm"},        {"max_undelivered_age", "1h", "7d"}, {"daily", "0B", "1GB"},
-        {"monthly", "0B", "1000GB"},           {"confirm_gap", "1s", "1h"},
+        {"monthly", "0B", "1000GB"},           {"confirm_gap", "1s", "1h"},     {"folder_max_bytes", "1MB", "1GiB"},
     };
     static const char *const rates[] = {"unset", "1 kb/s", "1000Gb/s", "0.0125 Mb/s", "1234567 b/s"};
 
