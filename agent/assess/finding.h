@@ -51,7 +51,7 @@ enum dk_exclusion {
 const char *dk_exclusion_text(enum dk_exclusion exclusion);
 
 enum {
-    DK_FINDING_FLAG_OTHER = DK_FLAG_CAPTURE_DROPPED + 1, // one that this program does not know
+    DK_FINDING_FLAG_OTHER = DK_FLAG_CAPTURE_DISAGREES + 1, // one that this program does not know
     DK_FINDING_FLAGS,
     DK_STRATA = 3,
 };

@@ -129,6 +129,7 @@ static enum spoils what_spoils(enum dk_flag_code code, const char **words)
     case DK_FLAG_BURST:
     case DK_FLAG_BRIEF:
     case DK_FLAG_CAPTURE_DROPPED:
+    case DK_FLAG_CAPTURE_DISAGREES:
         break;
     }
     return SPOILS_NOTHING;

@@ -19,6 +19,13 @@ enum {
     // Of a round-trip time taken meanwhile, both directions.
     HTTP_EXCHANGE_BYTES = 2048,
     PACKET_EXCHANGE_BYTES = 256,
+    // What the capture may have less than TCP, and more.
+    CAPTURE_LESS_PERCENT = 1,
+    CAPTURE_LESS_BYTES = 65536,
+    CAPTURE_MORE_PERCENT = 10,
+    CAPTURE_MORE_BYTES = 1000000,
+    CAPTURE_AGAIN_PERCENT = 20,
+    CAPTURE_AGAIN_SEGMENTS = 50,
 };
 static const int64_t queue_min_ns = 500 * DK_NS_PER_US;
 
@@ -244,6 +251,87 @@ static void flag_link(struct dk_validity *validity, const struct dk_link *before
              dk_technology_text(before->technology), dk_technology_text(after->technology));
 }
 
+// What TCP counted on the streams, of one direction over the wire.
+struct counted {
+    int64_t bytes;
+    int64_t later_bytes; // that may have come after TCP was asked
+    bool known;
+};
+
+static struct counted count_bytes(const struct dk_measurement *m, bool up)
+{
+    const struct dk_throughput *rates[] = {&m->download, &m->upload};
+    struct counted counted = {0};
+
+    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++)
+        for (int64_t s = 0; rates[i]->status == DK_STATUS_OK && s < rates[i]->streams && s < DK_STREAMS_MAX; s++) {
+            const struct dk_tcp_stream *stream = &rates[i]->tcp[s];
+            int64_t bytes = up ? stream->acked_bytes : stream->received_bytes;
+
+            if (bytes < 0)
+                return (struct counted){0};
+            counted.known = true;
+            counted.bytes += bytes;
+            counted.later_bytes += above_zero(up ? stream->send_buffer_bytes : stream->receive_window_bytes);
+        }
+    return counted;
+}
+
+static bool flag_bytes_captured(struct dk_validity *validity, const struct dk_measurement *m, bool up)
+{
+    const struct dk_wire_direction *wire = up ? &m->wire.up : &m->wire.down;
+    const struct dk_latency *beside[] = {&m->latency_idle, &m->latency_download, &m->latency_upload};
+    const struct counted tcp = count_bytes(m, up);
+    bool complete = m->download.status != DK_STATUS_FAILED && m->upload.status != DK_STATUS_FAILED;
+    int64_t seen = wire->payload_bytes - wire->retransmitted_bytes;
+    int64_t less = tcp.bytes / 100 * CAPTURE_LESS_PERCENT + CAPTURE_LESS_BYTES;
+    int64_t more = tcp.bytes / 100 * CAPTURE_MORE_PERCENT + CAPTURE_MORE_BYTES + tcp.later_bytes;
+
+    for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++)
+        more += above_zero(beside[i]->sent) * HTTP_EXCHANGE_BYTES;
+    if (!tcp.known || (seen >= tcp.bytes - less && (!complete || seen <= tcp.bytes + more)))
+        return false;
+    flag(validity, DK_FLAG_CAPTURE_DISAGREES, DK_FLAG_FIGURE_ALL,
+         "%s: the capture has %" PRId64 " kB of payload, and TCP on the test's streams %" PRId64 " kB",
+         up ? "upwards" : "downwards", seen / 1000, tcp.bytes / 1000);
+    return true;
+}
+
+// Of what the device sent again, TCP and the capture both know.
+static void flag_sent_again(struct dk_validity *validity, const struct dk_measurement *m)
+{
+    const struct dk_throughput *upload = &m->upload;
+    int64_t segments = 0;
+
+    if (upload->status != DK_STATUS_OK || upload->streams < 1 || upload->tcp[0].mss_bytes <= 0)
+        return;
+    for (int64_t s = 0; s < upload->streams && s < DK_STREAMS_MAX; s++) {
+        if (upload->tcp[s].retransmitted_segments < 0)
+            return;
+        segments += upload->tcp[s].retransmitted_segments;
+    }
+
+    int64_t seen = m->wire.up.retransmitted_bytes / upload->tcp[0].mss_bytes;
+    int64_t apart = seen > segments ? seen - segments : segments - seen;
+
+    if (apart > segments / 100 * CAPTURE_AGAIN_PERCENT + CAPTURE_AGAIN_SEGMENTS)
+        flag(validity, DK_FLAG_CAPTURE_DISAGREES, DK_FLAG_FIGURE_ALL,
+             "upwards: the capture has %" PRId64 " segments sent again, and TCP %" PRId64, seen, segments);
+}
+
+static void flag_capture(struct dk_validity *validity, const struct dk_measurement *m)
+{
+    if (m->wire.status != DK_STATUS_OK)
+        return;
+    if (m->wire.dropped > 0)
+        flag(validity, DK_FLAG_CAPTURE_DROPPED, DK_FLAG_FIGURE_ALL,
+             "the kernel had no room for %" PRId64 " of the packets to be captured: the figures of the wire have gaps",
+             m->wire.dropped);
+    // One reason is enough; the record has all the numbers.
+    if (!flag_bytes_captured(validity, m, false) && !flag_bytes_captured(validity, m, true))
+        flag_sent_again(validity, m);
+}
+
 void dk_judge_validity(const struct dk_measurement *measurement, const struct dk_context *context,
                        struct dk_validity *out)
 {
@@ -259,10 +347,7 @@ void dk_judge_validity(const struct dk_measurement *measurement, const struct dk
     if (link->medium == DK_MEDIUM_LOOPBACK)
         flag(out, DK_FLAG_LOOPBACK, DK_FLAG_FIGURE_ALL,
              "the server is on this machine; the figures say nothing about a line");
-    if (measurement->wire.status == DK_STATUS_OK && measurement->wire.dropped > 0)
-        flag(out, DK_FLAG_CAPTURE_DROPPED, DK_FLAG_FIGURE_ALL,
-             "the kernel had no room for %" PRId64 " of the packets to be captured: the figures of the wire have gaps",
-             measurement->wire.dropped);
+    flag_capture(out, measurement);
     if (context->has_link_after)
         flag_link(out, link, &context->link_after);
     flag_rate(out, DK_FLAG_FIGURE_DOWNLOAD, &measurement->download, &measurement->latency_download, link->medium);

@@ -25,7 +25,8 @@ enum { DK_FLAGS_MAX = 16, DK_FLAG_DETAIL_SIZE = 200 };
     X(TECHNOLOGY_CHANGED, "technology_changed")                                                              \
     X(BURST, "burst")                                                                                        \
     X(BRIEF, "brief")                                                                                        \
-    X(CAPTURE_DROPPED, "capture_dropped")
+    X(CAPTURE_DROPPED, "capture_dropped")                                                                    \
+    X(CAPTURE_DISAGREES, "capture_disagrees")
 
 enum dk_flag_code {
 #define X(name, text) DK_FLAG_##name,

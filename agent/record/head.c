@@ -191,6 +191,8 @@ enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_h
         return fail_member(fault, "time.start", "a UTC time like 2026-11-20T04:05:06.789Z");
     if (!get_dropped(root, &head))
         return fail_member(fault, "dropped", "first_seq and last_seq, in this order and before seq");
+    (void)get_text(json_object_get(json_object_get(root, "wire"), "evidence"), "sha256", head.evidence_sha256,
+                   sizeof head.evidence_sha256);
     *out = head;
     return DK_OK;
 }

@@ -75,6 +75,7 @@ struct dk_record_head {
     char device_id[DK_SHA256_TEXT_SIZE];
     struct dk_wall start;
     int64_t dropped_first, dropped_last; // records that this one says were dropped; 0: none
+    char evidence_sha256[DK_SHA256_HEX_SIZE]; // of its packet headers, ID.pcap; "": none were kept
 };
 
 // Where a run was measured. Each text is "" where the record has none, or one that is too long.

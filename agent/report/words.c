@@ -55,6 +55,8 @@ const char *dk_flag_words(enum dk_flag_code code)
         return _("the test was too short to tell a burst from the line");
     case DK_FLAG_CAPTURE_DROPPED:
         return _("the capture missed packets: the figures of the wire have gaps");
+    case DK_FLAG_CAPTURE_DISAGREES:
+        return _("the capture and TCP do not count the same: the figures of the wire may be wrong");
     case DK_FLAG_UNSTEADY:
     default:
         return _("the rate was unsteady: it has no one level that the figure could stand for");

@@ -79,8 +79,8 @@ static enum dk_err read_all(struct reading *r, char **files, int count, struct d
     return dk_verifier_finish(&r->verifier, fault);
 }
 
-static enum dk_err verify(struct dk_keys *ring, const struct dk_keys *servers, char **files, int count, bool json,
-                          struct dk_fault *fault)
+static enum dk_err verify(struct dk_keys *ring, const struct dk_keys *servers, char **files, int count,
+                          const char *evidence, bool json, struct dk_fault *fault)
 {
     dk_auto(form) struct dk_form *form = NULL;
     struct reading r = {0};
@@ -93,6 +93,8 @@ static enum dk_err verify(struct dk_keys *ring, const struct dk_keys *servers, c
     r.verifier.form = form;
     if (err == DK_OK)
         err = read_all(&r, files, count, &missing, fault);
+    if (err == DK_OK && evidence != NULL)
+        err = dk_verify_evidence(&r.verifier, evidence, !json, &result, fault);
     if (err == DK_OK)
         err = json ? dk_verify_print_json(&r.verifier, &result, fault)
                    : dk_verify_print_text(&r.verifier, &result, fault);
@@ -110,7 +112,7 @@ static enum dk_err verify(struct dk_keys *ring, const struct dk_keys *servers, c
 
 int dk_verb_verify(int argc, char **argv)
 {
-    const char *format = NULL, *key_file = NULL, *collector_file = NULL, *server_file = NULL;
+    const char *format = NULL, *key_file = NULL, *collector_file = NULL, *server_file = NULL, *evidence = NULL;
     const struct dk_own_flag flags[] = {
         {"key", "FILE", N_("public keys: JWK, JWK set, PEM, or a folder of them; default: this device's own"),
          &key_file,
@@ -120,6 +122,7 @@ int dk_verb_verify(int argc, char **argv)
         {"server-key", "FILE",
          N_("keys of reference servers, in the same forms: their words must agree with the records"), &server_file,
          NULL},
+        {"evidence", "DIR", N_("check the packet headers of runs, ID.pcap in this folder, too"), &evidence, NULL},
         {"format", "text|json", N_("a line for each record and a summary, or one JSON object"), &format, NULL},
         {0},
     };
@@ -143,6 +146,6 @@ int dk_verb_verify(int argc, char **argv)
     if (err == DK_OK && server_file != NULL)
         err = dk_ring_read_path(server_file, DK_ROLE_ANY, &servers, &fault);
     if (err == DK_OK)
-        err = verify(&ring, &servers, arguments.operands, arguments.operand_count, json, &fault);
+        err = verify(&ring, &servers, arguments.operands, arguments.operand_count, evidence, json, &fault);
     return err == DK_OK ? 0 : dk_verb_fail("verify", &fault);
 }

@@ -9,10 +9,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// True when everything was as it must be.
 struct dk_verify_result {
-    bool good;
+    bool good; // everything was as it must be
+    bool evidence_checked;
+    size_t evidence_good, evidence_missing, evidence_bad; // of good records that have evidence
 };
+
+// Checks, for every good record that has evidence, that the file of its id in `folder` has the hash that was signed,
+// and counts in *out. With `text` a line for each that is not there or another. Errors: MEMORY, INTERNAL.
+enum dk_err dk_verify_evidence(const struct dk_verifier *verifier, const char *folder, bool text,
+                               struct dk_verify_result *out, struct dk_fault *fault);
 
 // Prints a line for each record, the broken places, and a summary for each device. Errors: MEMORY.
 enum dk_err dk_verify_print_text(const struct dk_verifier *verifier, struct dk_verify_result *out,

@@ -245,7 +245,8 @@ enum dk_err dk_verify_print_text(const struct dk_verifier *v, struct dk_verify_r
         err = dk_fail(fault, t.err, NULL, NULL, "out of memory");
     if (err == DK_OK && v->count > 0)
         print_summary(v, &t);
-    out->good = v->bad == 0 && t.broken == 0 && v->words_disputed == 0;
+    out->good = v->bad == 0 && t.broken == 0 && v->words_disputed == 0 &&
+                out->evidence_bad == 0;
     return err;
 }
 
@@ -284,13 +285,18 @@ static json_t *good_item(const struct dk_item *item)
     return json;
 }
 
-static enum dk_err print_object(const struct dk_verifier *v, struct telling *t, json_t *records, bool good,
-                                struct dk_fault *fault)
+static enum dk_err print_object(const struct dk_verifier *v, struct telling *t, json_t *records,
+                                const struct dk_verify_result *result, struct dk_fault *fault)
 {
+    json_t *evidence = NULL;
+
+    if (result->evidence_checked)
+        evidence = json_pack("{s:I, s:I, s:I}", "ok", (json_int_t)result->evidence_good, "bad",
+                             (json_int_t)result->evidence_bad, "missing", (json_int_t)result->evidence_missing);
     return dk_json_print(
-        json_pack("{s:O, s:O, s:{s:I, s:I, s:I}, s:s}", "records", records, "chain", t->chains, "receipts", "ok",
+        json_pack("{s:O, s:O, s:{s:I, s:I, s:I}, s:o*, s:s}", "records", records, "chain", t->chains, "receipts", "ok",
                   (json_int_t)v->receipts_good, "unchecked", (json_int_t)v->receipts_unchecked, "without_record",
-                  (json_int_t)v->receipts_alone, "status", good ? "ok" : "bad"),
+                  (json_int_t)v->receipts_alone, "evidence", evidence, "status", result->good ? "ok" : "bad"),
         fault);
 }
 
@@ -312,9 +318,10 @@ enum dk_err dk_verify_print_json(const struct dk_verifier *v, struct dk_verify_r
 
     if (err == DK_OK && t.err != DK_OK)
         err = dk_fail(fault, t.err, NULL, NULL, "out of memory");
-    out->good = v->bad == 0 && t.broken == 0 && v->words_disputed == 0;
+    out->good = v->bad == 0 && t.broken == 0 && v->words_disputed == 0 &&
+                out->evidence_bad == 0;
     if (err == DK_OK)
-        err = print_object(v, &t, records, out->good, fault);
+        err = print_object(v, &t, records, out, fault);
     json_decref(t.chains);
     json_decref(t.problems);
     json_decref(t.doubts);

@@ -15,7 +15,6 @@ enum {
     SNAP_BYTES = 160,        // link, VLAN tag, IPv6 and TCP with all their usual options
     BUFFER_BYTES = 8 << 20,  // 0.3 s of 1 Gb/s
     READ_INTERVAL_MS = 20,   // the kernel hands over what it has this often at the least
-    FLOWS_MAX = 512,
     OTHER_SNAP_BYTES = 1,    // of what is not the test's own, to have its length
     OTHER_MAX_BYTES = 17,    // with the header that libpcap makes on a cooked link; the test's own have more
     FILTER_SIZE = 64 + DK_ADDRESS_SIZE,
@@ -161,7 +160,7 @@ enum dk_err dk_live_open(struct dk_loop *loop, const char *interface, const char
     live->begun = dk_mono_now();
     snprintf(live->interface, sizeof live->interface, "%s", interface);
 
-    enum dk_err err = dk_flows_init(&live->flows, FLOWS_MAX, server, NULL);
+    enum dk_err err = dk_flows_init(&live->flows, DK_FLOWS_MAX, server, NULL);
 
     if (err == DK_ERR_USAGE || interface[0] == '\0') {
         refuse(wire, "no capture: ", "the server's address or the interface towards it is not known");

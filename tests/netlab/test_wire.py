@@ -48,10 +48,10 @@ def send_mark(node, path):
 
 
 @contextlib.contextmanager
-def capture(node, path, interface="wan0"):
+def capture(node, path, interface="wan0", snap="128", what="tcp"):
     """tcpdump on a node, of headers only. The body runs when it listens."""
-    process = node.start("tcpdump", "-i", interface, "-n", "-s", "128", "-B", "16384", "-U", "--immediate-mode", "-Z",
-                         "root", "-w", path, "tcp or udp port 9", stderr=subprocess.PIPE, text=True)
+    process = node.start("tcpdump", "-i", interface, "-n", "-s", snap, "-B", "16384", "-U", "--immediate-mode", "-Z",
+                         "root", "-w", path, f"{what} or udp port 9", stderr=subprocess.PIPE, text=True)
     try:
         said = process.stderr.readline()
         while said and "listening on" not in said:
@@ -241,11 +241,32 @@ class Wire(unittest.TestCase):
                 self.assertNotIn(mark, data)
         for record in records[:2]:
             self.assertTrue(record["wire"]["evidence"]["complete"])
+            self.assertNotIn("capture_disagrees", [flag["code"] for flag in record["validity"]["flags"]])
             self.same_as_record(record["wire"], wire(f"{state}/evidence/{record['id']}.pcap", "--server",
                                                      netlab.SERVER))
         self.assertFalse(records[2]["wire"]["evidence"]["complete"])
         self.assertLessEqual(records[2]["wire"]["evidence"]["bytes"], 64_000)
         self.assertLess(records[2]["wire"]["evidence"]["packets"], records[2]["wire"]["frames"])
+        self.verify_evidence(records[0])
+
+    def verify_evidence(self, record):
+        """A byte changed in a file of evidence is seen; one that is gone is said."""
+        state = f"{self.folder}/state"
+        verify = [DOKIEM, "verify", "--state", state, "--evidence", f"{state}/evidence", f"{state}/journal"]
+        self.assertIn("3 files of evidence", netlab.run(*verify).stdout)
+        path = f"{state}/evidence/{record['id']}.pcap"
+        with open(path, "r+b") as file:
+            file.seek(60)
+            byte = file.read(1)
+            file.seek(60)
+            file.write(bytes([byte[0] ^ 1]))
+        done = netlab.run(*verify, check=False)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn(f"BAD  {record['id']}.pcap", done.stdout)
+        said = json.loads(netlab.run(*verify, "--format", "json", check=False).stdout)
+        self.assertEqual((said["evidence"], said["status"]), ({"ok": 2, "bad": 1, "missing": 0}, "bad"))
+        os.remove(path)
+        self.assertIn("NOTE the evidence of record 1", netlab.run(*verify).stdout)
 
     def same_as_record(self, live, said):
         totals = said["totals"]
@@ -286,6 +307,37 @@ class Wire(unittest.TestCase):
         self.assertLess(abs(rate - 4_248_000), 600_000)
         said = wire(f"{state}/evidence/{record['id']}.pcap", "--server", netlab.SERVER)["totals"]
         self.assertEqual((said["other_bytes"], said["frames"]), (0, loud["frames"]))
+
+    def test_tshark_reads_our_stamp_packets(self):
+        """RFC 8762 is TWAMP-Test on the wire: every packet is decoded, and says what the record says."""
+        path = f"{self.folder}/stamp.pcap"
+        fields = ("udp.srcport", "udp.length", "twamp.test.seq_number", "twamp.test.sender_seq_number",
+                  "twamp.test.timestamp", "twamp.test.sender_timestamp", "twamp.test.error_estimate.multiplier",
+                  "twamp.test.sender_ttl", "_ws.malformed", "_ws.expert.message")
+        with netlab.EmulatedLab(BASE, BASE, seed=14) as lab, netlab.start_reference(lab.server, REFERENCE):
+            with capture(lab.agent, path, snap="0", what=f"udp port {netlab.STAMP_PORT}"):
+                record = self.dokiem_run(lab, "--only", "latency", "--stamp", f"{netlab.SERVER}:{netlab.STAMP_PORT}")
+        idle = record["latency"]["idle"]
+        self.assertEqual((idle["method"], idle["lost"]), ("stamp", 0))
+        lines = netlab.run("tshark", "-r", path, "-Y", f"udp.port == {netlab.STAMP_PORT}", "-d",
+                           f"udp.port=={netlab.STAMP_PORT},twamp.test", "-T", "fields",
+                           *(word for field in fields for word in ("-e", field))).stdout.splitlines()
+        sent, answered = [], []
+        for line in lines:
+            port, length, *rest, malformed, complaint = line.split("\t")
+            self.assertEqual((malformed, complaint), ("", ""), line)
+            self.assertGreaterEqual(int(length), 8 + 44)
+            (answered if int(port) == netlab.STAMP_PORT else sent).append(rest)
+        self.assertEqual((len(sent), len(answered)), (idle["sent"], idle["received"]))
+        self.assertEqual([int(packet[0]) for packet in sent], list(range(idle["sent"])))
+        # What the reflector says that it was sent is what was sent: number and time.
+        self.assertEqual([(packet[1], packet[3]) for packet in answered], [(packet[0], packet[2]) for packet in sent])
+        # RFC 4656, 4.1.2: a multiplier is never 0. What tshark reads behind a request's own is zeros.
+        for packet in sent:
+            self.assertNotEqual(packet[4].split(",")[0], "0")
+        for packet in answered:
+            self.assertNotIn("0", packet[4].split(","))
+        self.assertEqual({packet[5] for packet in answered}, {"64"})
 
     def test_a_run_without_the_right_to_capture(self):
         """The run goes on, and the record says how to grant it."""
