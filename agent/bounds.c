@@ -18,6 +18,31 @@ static enum dk_err read_payload(struct dk_journal *journal, int64_t seq, struct 
     return err == DK_OK ? dk_jws_payload(dk_buf_text(jws), jws->len, payload, fault) : err;
 }
 
+enum dk_err dk_bounds_worth(struct dk_journal *journal, int64_t seq, struct dk_journal_worth *out,
+                            struct dk_fault *fault)
+{
+    dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES), payload = dk_buf_make(DK_JWS_MAX_BYTES);
+    struct dk_record_dropped dropped;
+    struct dk_record_head head;
+    struct dk_fault own = {0};
+    enum dk_err err = read_payload(journal, seq, &jws, &payload, &own);
+    const char *text = dk_buf_text(&payload);
+
+    // Few records are of worth: only those are read as JSON.
+    if (err == DK_OK && strstr(text, "\"rotation\"") != NULL) {
+        err = dk_record_read_head(text, payload.len, &head, &own);
+        out->needed = err == DK_OK && head.kind == DK_KIND_ROTATION;
+    }
+    if (err == DK_OK && strstr(text, "\"dropped\":{") != NULL) {
+        err = dk_record_read_dropped(text, payload.len, &dropped);
+        out->explains = err == DK_OK ? dropped.last_seq : 0;
+    }
+    if (err == DK_ERR_MEMORY)
+        return dk_fail(fault, err, own.where, NULL, "out of memory");
+    out->needed = out->needed || (err != DK_OK && err != DK_ERR_DATA && err != DK_ERR_NO_INPUT);
+    return DK_OK;
+}
+
 enum dk_err dk_bounds_settle(struct dk_journal *journal, int64_t head_seq, struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES), payload = dk_buf_make(DK_JWS_MAX_BYTES);
@@ -32,7 +57,7 @@ enum dk_err dk_bounds_settle(struct dk_journal *journal, int64_t head_seq, struc
     enum dk_err err = dk_journal_lock_delivery(journal, &busy);
 
     if (err == DK_OK)
-        return dk_journal_drop(journal, dropped.first_seq, dropped.last_seq, fault);
+        return dk_journal_drop(journal, dropped.first_seq, dropped.last_seq, dk_bounds_worth, fault);
     return err == DK_ERR_NOT_NOW ? DK_OK : dk_fail(fault, err, busy.where, busy.todo, "%s", busy.what);
 }
 
@@ -82,10 +107,16 @@ static enum dk_err describe(struct dk_journal *journal, const struct dk_journal_
                                       .last_seq = excess->last_seq,
                                       .count = excess->count,
                                       .bytes = excess->bytes};
-    for (size_t i = 0; err == DK_OK && i < count; i++)
-        if (entries[i].seq >= excess->first_seq && entries[i].seq <= excess->last_seq &&
-            entries[i].delivery != DK_DELIVERY_DELIVERED)
+    for (size_t i = 0; err == DK_OK && i < count; i++) {
+        struct dk_journal_worth worth = {0};
+
+        if (entries[i].seq < excess->first_seq || entries[i].seq > excess->last_seq ||
+            entries[i].delivery == DK_DELIVERY_DELIVERED)
+            continue;
+        err = dk_bounds_worth(journal, entries[i].seq, &worth, fault);
+        if (err == DK_OK && !worth.needed)
             err = add(journal, entries[i].seq, entries[i].seq == excess->first_seq, out, fault);
+    }
     free(entries);
     return err;
 }
@@ -131,10 +162,10 @@ enum dk_err dk_bounds_apply(struct dk_journal *journal, int64_t max_bytes, int64
     struct dk_journal_excess excess = {0};
     struct dk_record_dropped dropped;
     struct dk_fault busy = {0};
-    enum dk_err err = dk_journal_prune(journal, max_bytes, max_age_ns, fault);
+    enum dk_err err = dk_journal_prune(journal, max_bytes, max_age_ns, dk_bounds_worth, fault);
 
     if (err == DK_OK)
-        err = dk_journal_excess(journal, max_bytes, synchronised ? max_age_ns : 0, &excess, fault);
+        err = dk_journal_excess(journal, max_bytes, synchronised ? max_age_ns : 0, dk_bounds_worth, &excess, fault);
     if (err != DK_OK || excess.count == 0)
         return err;
     // A delivery may just be sending them. The next run finds them still there, or delivered.
@@ -144,5 +175,5 @@ enum dk_err dk_bounds_apply(struct dk_journal *journal, int64_t max_bytes, int64
     err = describe(journal, &excess, &dropped, fault);
     if (err == DK_OK)
         err = state(journal, key, like, head_sha256, excess.too_old, &dropped, fault);
-    return err == DK_OK ? dk_journal_drop(journal, excess.first_seq, excess.last_seq, fault) : err;
+    return err == DK_OK ? dk_journal_drop(journal, excess.first_seq, excess.last_seq, dk_bounds_worth, fault) : err;
 }

@@ -2,6 +2,7 @@
 //
 // The journal within its bounds. Delivered records go first. When undelivered ones have to go, a record of the chain
 // that says which is durable before the first of them is removed: who holds the rest sees a gap explained, not a hole.
+// A change of key never goes: without it nobody can check what the later key signed.
 #pragma once
 
 #include "agent/base/error.h"
@@ -11,6 +12,10 @@
 #include "agent/record/record.h"
 
 #include <stdint.h>
+
+// Reads what record `seq` is needed for: a change of key by all later records, a statement of what was dropped by those
+// who see the gap. One that cannot be read from the disk counts as needed, a damaged one as worth nothing.
+dk_journal_judge dk_bounds_worth;
 
 // Removes what the last record, number `head_seq` (0: none), says was dropped, in case that was broken off. While a
 // delivery goes on it is left for another time. Hold the run lock. Errors: IO, PERMISSION, MEMORY.

@@ -114,13 +114,38 @@ bool dk_journal_size(const struct dk_journal *journal, int64_t seq, int64_t *byt
     return examine_record(journal, seq, bytes, &mtime_ns);
 }
 
+// Removes delivered records, the oldest first, until the bounds hold.
+static enum dk_err remove_delivered(struct dk_journal *journal, const struct dk_journal_entry *entries, size_t count,
+                                    int64_t total_bytes, int64_t max_bytes, int64_t max_age_ns,
+                                    dk_journal_judge *judge, struct dk_fault *fault)
+{
+    int64_t bytes = 0, mtime_ns = 0, now_ns = dk_wall_now().ns, lowest_left = INT64_MAX;
+    enum dk_err err = DK_OK;
+
+    for (size_t i = 0; err == DK_OK && i + 1 < count; i++) {
+        int64_t seq = entries[i].seq;
+        struct dk_journal_worth worth = {0};
+
+        if (entries[i].delivery != DK_DELIVERY_DELIVERED || !examine_record(journal, seq, &bytes, &mtime_ns) ||
+            (total_bytes <= max_bytes && now_ns - mtime_ns <= max_age_ns)) {
+            lowest_left = seq < lowest_left ? seq : lowest_left;
+            continue;
+        }
+        err = judge(journal, seq, &worth, fault);
+        if (err != DK_OK || worth.needed || lowest_left < worth.explains)
+            continue;
+        err = remove_record(journal, seq, fault);
+        total_bytes -= bytes;
+    }
+    return err;
+}
+
 enum dk_err dk_journal_prune(struct dk_journal *journal, int64_t max_bytes, int64_t max_age_ns,
-                             struct dk_fault *fault)
+                             dk_journal_judge *judge, struct dk_fault *fault)
 {
     struct dk_journal_entry *entries = NULL;
     size_t count = 0;
     int64_t total_bytes = 0, bytes = 0, mtime_ns = 0;
-    int64_t now_ns = dk_wall_now().ns;
     bool removable = false;
 
     sweep_temporaries(journal);
@@ -135,14 +160,8 @@ enum dk_err dk_journal_prune(struct dk_journal *journal, int64_t max_bytes, int6
     for (size_t i = 0; removable && i < count; i++)
         if (examine_record(journal, entries[i].seq, &bytes, &mtime_ns))
             total_bytes += bytes;
-    for (size_t i = 0; removable && err == DK_OK && i + 1 < count; i++) {
-        if (entries[i].delivery != DK_DELIVERY_DELIVERED ||
-            !examine_record(journal, entries[i].seq, &bytes, &mtime_ns) ||
-            (total_bytes <= max_bytes && now_ns - mtime_ns <= max_age_ns))
-            continue;
-        err = remove_record(journal, entries[i].seq, fault);
-        total_bytes -= bytes;
-    }
+    if (removable && err == DK_OK)
+        err = remove_delivered(journal, entries, count, total_bytes, max_bytes, max_age_ns, judge, fault);
     free(entries);
     return err;
 }
@@ -153,11 +172,12 @@ static bool is_time_to_weigh(const struct dk_journal_entry *entries, size_t coun
     return count < WEIGHED_ALWAYS || entries[count - 1].seq % WEIGHED_EVERY == 0;
 }
 
-static void find_excess(struct dk_journal *journal, const struct dk_journal_entry *entries, size_t count,
-                        int64_t max_bytes, int64_t max_age_ns, struct dk_journal_excess *out)
+static enum dk_err find_excess(struct dk_journal *journal, const struct dk_journal_entry *entries, size_t count,
+                               int64_t max_bytes, int64_t max_age_ns, dk_journal_judge *judge,
+                               struct dk_journal_excess *out, struct dk_fault *fault)
 {
     int64_t total_bytes = 0, bytes = 0, mtime_ns = 0, now_ns = dk_wall_now().ns;
-    bool too_heavy = false, too_old = false, first = true;
+    bool too_heavy = false, by_age = false;
 
     for (size_t i = 0; is_time_to_weigh(entries, count) && i < count; i++)
         if (examine_record(journal, entries[i].seq, &bytes, &mtime_ns))
@@ -167,11 +187,22 @@ static void find_excess(struct dk_journal *journal, const struct dk_journal_entr
         if (entries[i].delivery == DK_DELIVERY_DELIVERED ||
             !examine_record(journal, entries[i].seq, &bytes, &mtime_ns))
             continue;
-        if (first)
-            too_old = max_age_ns > 0 && now_ns - mtime_ns > max_age_ns + day_ns;
-        first = false;
-        if (!(too_heavy && total_bytes > max_bytes - max_bytes / 10) && !(too_old && now_ns - mtime_ns > max_age_ns))
-            return;
+
+        int64_t age_ns = now_ns - mtime_ns;
+        bool too_old = out->count == 0 ? max_age_ns > 0 && age_ns > max_age_ns + day_ns
+                                       : by_age && age_ns > max_age_ns;
+        struct dk_journal_worth worth = {0};
+
+        if (!(too_heavy && total_bytes > max_bytes - max_bytes / 10) && !too_old)
+            return DK_OK;
+
+        enum dk_err err = judge(journal, entries[i].seq, &worth, fault);
+
+        if (err != DK_OK)
+            return err;
+        if (worth.needed)
+            continue;
+        by_age = by_age || (out->count == 0 && too_old);
         if (out->count++ == 0)
             out->first_seq = entries[i].seq;
         out->last_seq = entries[i].seq;
@@ -179,10 +210,11 @@ static void find_excess(struct dk_journal *journal, const struct dk_journal_entr
         out->too_old = !too_heavy;
         total_bytes -= bytes;
     }
+    return DK_OK;
 }
 
 enum dk_err dk_journal_excess(struct dk_journal *journal, int64_t max_bytes, int64_t max_age_ns,
-                              struct dk_journal_excess *out, struct dk_fault *fault)
+                              dk_journal_judge *judge, struct dk_journal_excess *out, struct dk_fault *fault)
 {
     struct dk_journal_entry *entries = NULL;
     size_t count = 0;
@@ -190,20 +222,27 @@ enum dk_err dk_journal_excess(struct dk_journal *journal, int64_t max_bytes, int
 
     *out = (struct dk_journal_excess){0};
     if (err == DK_OK && count > 1)
-        find_excess(journal, entries, count, max_bytes, max_age_ns, out);
+        err = find_excess(journal, entries, count, max_bytes, max_age_ns, judge, out, fault);
     free(entries);
     return err;
 }
 
-enum dk_err dk_journal_drop(struct dk_journal *journal, int64_t first_seq, int64_t last_seq, struct dk_fault *fault)
+enum dk_err dk_journal_drop(struct dk_journal *journal, int64_t first_seq, int64_t last_seq, dk_journal_judge *judge,
+                            struct dk_fault *fault)
 {
     struct dk_journal_entry *entries = NULL;
     size_t count = 0;
     enum dk_err err = dk_journal_list(journal, &entries, &count, fault);
 
-    for (size_t i = 0; err == DK_OK && i + 1 < count; i++)
-        if (entries[i].seq >= first_seq && entries[i].seq <= last_seq && entries[i].delivery != DK_DELIVERY_DELIVERED)
+    for (size_t i = 0; err == DK_OK && i + 1 < count; i++) {
+        struct dk_journal_worth worth = {0};
+
+        if (entries[i].seq < first_seq || entries[i].seq > last_seq || entries[i].delivery == DK_DELIVERY_DELIVERED)
+            continue;
+        err = judge(journal, entries[i].seq, &worth, fault);
+        if (err == DK_OK && !worth.needed)
             err = remove_record(journal, entries[i].seq, fault);
+    }
     free(entries);
     return err;
 }

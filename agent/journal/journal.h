@@ -85,11 +85,22 @@ enum dk_err dk_journal_refuse(struct dk_journal *journal, int64_t seq, const cha
 enum dk_err dk_journal_read_refusal(struct dk_journal *journal, int64_t seq, struct dk_buf *words,
                                     struct dk_fault *fault);
 
+// What the other records of a journal need a record for. The journal does not read what it keeps, so it asks.
+struct dk_journal_worth {
+    bool needed;      // by all records after it: it never goes
+    int64_t explains; // the last record of a gap that it explains: it goes after those before the gap; 0: none
+};
+
+// Fills *out, which is all zero, for record `seq`; dk_bounds_worth for a journal of records. Errors: MEMORY.
+typedef enum dk_err dk_journal_judge(struct dk_journal *journal, int64_t seq, struct dk_journal_worth *out,
+                                     struct dk_fault *fault);
+
 // Removes the oldest delivered records while the journal is over `max_bytes` or they are older than `max_age_ns`
-// (by file time). The last record and every undelivered one stay. Also sweeps up what a power cut left behind:
-// temporary files a day old in the state folder and below, receipts whose record is gone. Errors: IO, MEMORY.
+// (by file time). The last record, every undelivered one and what is still of worth stay. Also sweeps up what a power
+// cut left behind: temporary files a day old in the state folder and below, receipts whose record is gone.
+// Errors: IO, MEMORY.
 enum dk_err dk_journal_prune(struct dk_journal *journal, int64_t max_bytes, int64_t max_age_ns,
-                             struct dk_fault *fault);
+                             dk_journal_judge *judge, struct dk_fault *fault);
 
 // Undelivered records that have no room any more: the `count` of them from `first_seq` to `last_seq`.
 struct dk_journal_excess {
@@ -100,11 +111,13 @@ struct dk_journal_excess {
 // After dk_journal_prune, the oldest undelivered records that the bounds leave no room for; count is 0 when there is
 // none. They are taken in one go, so that it seldom happens: down to nine tenths of `max_bytes`, or once the oldest is
 // a day older than `max_age_ns` (0: age does not count, for a clock that cannot be trusted). A long journal is weighed
-// at every 64th record only. The last record stays. Errors: IO, MEMORY.
+// at every 64th record only. The last record stays, and so do needed ones: they are not among the `count`, though
+// there may be some between first and last. Errors: IO, MEMORY.
 enum dk_err dk_journal_excess(struct dk_journal *journal, int64_t max_bytes, int64_t max_age_ns,
-                              struct dk_journal_excess *out, struct dk_fault *fault);
+                              dk_journal_judge *judge, struct dk_journal_excess *out, struct dk_fault *fault);
 
-// Removes the undelivered records from `first_seq` to `last_seq`, the last record of the journal excepted. First let a
-// record that says so be durable in the journal; a removal that was broken off may be made again. Hold both locks.
-// Errors: IO, PERMISSION, MEMORY.
-enum dk_err dk_journal_drop(struct dk_journal *journal, int64_t first_seq, int64_t last_seq, struct dk_fault *fault);
+// Removes the undelivered records from `first_seq` to `last_seq`, the last record of the journal and needed ones
+// excepted. First let a record that says so be durable in the journal; a removal that was broken off may be made again.
+// Hold both locks. Errors: IO, PERMISSION, MEMORY.
+enum dk_err dk_journal_drop(struct dk_journal *journal, int64_t first_seq, int64_t last_seq, dk_journal_judge *judge,
+                            struct dk_fault *fault);

@@ -141,6 +141,7 @@ static void check_device(struct dk_chain_link *links, size_t count, const struct
     struct dk_chain_span span = {.records = count};
     struct check check = {.listener = listener, .span = &span, .links = links, .count = count};
     size_t before = 0, before_count = 0;
+    bool only_kept = true;
 
     memcpy(span.device_id, links[0].device_id, sizeof span.device_id);
     check_order(&check, links, count);
@@ -152,7 +153,14 @@ static void check_device(struct dk_chain_link *links, size_t count, const struct
     for (size_t i = 0, next; i < count; i = next) {
         for (next = i + 1; next < count && links[next].seq == links[i].seq;)
             next++;
+        // What was kept of records that were removed: the chain that is held begins here.
+        if (only_kept && before_count > 0 && links[i].seq > links[before].seq + 1) {
+            span.first = links[i].seq;
+            before_count = 0;
+        }
         check_seq(&check, links + i, next - i, links + before, before_count);
+        for (size_t at = i; at < next; at++)
+            only_kept = only_kept && (links[at].needed || links[at].dropped_last > 0);
         before = i;
         before_count = next - i;
     }

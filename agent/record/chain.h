@@ -21,7 +21,8 @@ struct dk_chain_link {
     char sha256[DK_SHA256_TEXT_SIZE]; // base64url SHA-256 of its JWS
     struct dk_wall start;             // by the device's clock
     int64_t dropped_first, dropped_last; // records that it says were dropped; 0: none
-    size_t position;                  // in the order the records were given
+    bool needed;                         // a change of key, which devices keep longer than the records around it
+    size_t position;                     // in the order the records were given
 };
 
 // Name for programs, and words for people: {1} and {2} stand for numbers of records. The kinds from CLOCK on are
@@ -71,5 +72,6 @@ struct dk_chain_listener {
 };
 
 // Looks through `count` links and tells the listener, device by device. The links are sorted in place.
-// A chain that begins after record 1 is whole: older records may have been removed once delivered.
+// A chain that begins after record 1 is whole: older records may have been removed once delivered. Of those, what is
+// needed or explains a gap may be left: gaps before the first other record are none, and the span begins after them.
 void dk_chain_check(struct dk_chain_link *links, size_t count, const struct dk_chain_listener *listener);

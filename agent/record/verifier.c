@@ -451,6 +451,7 @@ enum dk_err dk_verifier_chains(const struct dk_verifier *v, const struct dk_chai
                                               .start = item->head.start,
                                               .dropped_first = item->head.dropped_first,
                                               .dropped_last = item->head.dropped_last,
+                                              .needed = item->head.kind == DK_KIND_ROTATION,
                                               .position = i};
         memcpy(links[count].device_id, item->head.device_id, sizeof links->device_id);
         memcpy(links[count].prev, item->head.prev, sizeof links->prev);

@@ -4,6 +4,7 @@
 
 #include "agent/base/message.h"
 #include "agent/base/file.h"
+#include "agent/bounds.h"
 #include "agent/context/context.h"
 #include "agent/device.h"
 #include "agent/journal/journal.h"
@@ -58,7 +59,7 @@ static enum dk_err change_key(const char *state_dir, struct dk_fault *fault)
     dk_auto(journal) struct dk_journal *journal = NULL;
     struct dk_context context;
     struct dk_device_id device;
-    char new_id[DK_SHA256_TEXT_SIZE];
+    char new_id[DK_SHA256_TEXT_SIZE], head_sha256[DK_SHA256_TEXT_SIZE];
     int64_t seq = 0;
     enum dk_err err = dk_device_key(state_dir, "", &key, fault);
 
@@ -68,6 +69,10 @@ static enum dk_err change_key(const char *state_dir, struct dk_fault *fault)
         err = dk_journal_lock(journal, fault);
     if (err == DK_OK)
         err = dk_device_settle(state_dir, journal, &key, &device, fault);
+    if (err == DK_OK)
+        err = dk_journal_head(journal, &seq, head_sha256, fault);
+    if (err == DK_OK) // the last record will be another one
+        err = dk_bounds_settle(journal, seq, fault);
     if (err != DK_OK)
         return err;
     dk_context_gather("", "", DK_TECHNOLOGY_UNKNOWN, &context);

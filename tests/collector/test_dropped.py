@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 import jsonschema
-from support import Collector, Device, sha, unb64
+from support import Collector, Device, compact, sha, unb64
 
 COLLECTOR = sys.argv.pop(2)
 DOKIEM = sys.argv.pop(1)
@@ -153,6 +153,48 @@ class Dropped(unittest.TestCase):
         device = json.loads(body)[0]
         self.assertEqual((device["last_seq"], device["records"]), (self.device.seq, self.device.seq - stated["count"]))
         self.assertEqual((device["gaps"], device["dropped"]), (0, stated["count"]))
+
+    def rotate(self):
+        """Changes the key: one record. Returns its number."""
+        self.dokiem("keygen", "--rotate")
+        records = self.records()
+        self.device.seq, self.device.prev = max(records), sha(records[max(records)])
+        kid = sha(compact(json.loads(self.dokiem("keygen", "--public"))))
+        self.device.sign = lambda typ, payload: Device.sign(self.device, typ, payload,
+                                                            {"alg": "ES256", "kid": kid, "typ": typ})
+        return self.device.seq
+
+    def verify_by_first_key(self, *seqs):
+        first = os.path.join(self.folder, "first.jwk")
+        with open(first, "w", encoding="utf-8") as out:
+            json.dump(self.device.jwk, out)
+        self.dokiem("verify", "--key", first, *map(self.path, seqs))
+
+    def test_change_of_key_stays(self):
+        """It is never dropped, nor removed once delivered: without it nobody can check what came later."""
+        collector = Collector(COLLECTOR, os.path.join(self.folder, "collector"))
+        self.addCleanup(collector.stop)
+        self.dokiem("enrol", "--collector", collector.url, "--token", collector.token("--approve"))
+        self.fill(2)
+        self.assertEqual([self.rotate(), self.rotate()], [3, 4])
+        self.fill(10)
+        self.run_once()
+        stated = self.statements()[16]
+        self.assertEqual(stated["first_seq"], 1)
+        self.assertGreater(stated["last_seq"], 4)
+        self.assertEqual(stated["count"], stated["last_seq"] - 2)
+        self.assertEqual(sorted(self.records()), [3, 4, *range(stated["last_seq"] + 1, 17)])
+        self.verify_by_first_key(3, 4, 15, 16)
+        self.dokiem("deliver", "--collector", collector.url)
+        device = json.loads(collector.request("GET", "/v1/devices")[1])[0]
+        self.assertEqual((device["last_seq"], device["gaps"], device["dropped"]), (16, 0, stated["count"]))
+        self.fill(9)
+        self.run_once()
+        self.assertEqual(sorted(self.records())[:2], [3, 4])
+        self.assertGreater(sorted(self.records())[2], stated["last_seq"] + 1)
+        self.verify_by_first_key(3, 4, 26)
+        with self.assertRaises(AssertionError):
+            self.verify_by_first_key(26)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,8 @@ static void promise(enum kind kind, int64_t seq, const char *text)
     snprintf(new->text, sizeof new->text, "%s", text);
 }
 
-// Appends a record to the head; `dropped` is the last one dropped, 0 when it is no statement.
+// Appends a record to the head; `dropped` is the last one dropped, 0 when it is no statement. Every fourth other one is
+// needed for ever.
 static enum dk_err append(struct dk_journal *journal, const char *state, int64_t dropped)
 {
     char head[DK_SHA256_TEXT_SIZE] = "", jws[TEXT_SIZE], end[32] = "";
@@ -91,13 +92,35 @@ static enum dk_err append(struct dk_journal *journal, const char *state, int64_t
         return err;
     if (dropped > 0)
         snprintf(end, sizeof end, "-%" PRId64, dropped);
-    snprintf(jws, sizeof jws, "%s%" PRId64 ".%s.%" PRId64 "%s", dropped > 0 ? "d" : "r", seq + 1, head, ++next_id, end);
+    snprintf(jws, sizeof jws, "%s%" PRId64 ".%s.%" PRId64 "%s",
+             dropped > 0 ? "d" : seq % 4 == 1 ? "k" : "r", seq + 1, head, ++next_id, end);
     err = dk_profile_keep(state, profile_sha256, profile_text, strlen(profile_text), NULL);
     if (err == DK_OK)
         err = dk_journal_append(journal, seq + 1, jws, strlen(jws), NULL);
     if (err == DK_OK)
         promise(RECORD, seq + 1, jws);
     return err;
+}
+
+// The last record that record `seq` says was dropped; 0 when it is no statement, or not there.
+static int64_t stated(struct dk_journal *journal, int64_t seq)
+{
+    dk_auto_buf struct dk_buf jws = dk_buf_make(1000);
+
+    if (dk_journal_read(journal, seq, &jws, NULL) != DK_OK || dk_buf_text(&jws)[0] != 'd')
+        return 0;
+    return strtoll(strrchr(dk_buf_text(&jws), '-') + 1, NULL, 10);
+}
+
+// As dk_bounds_worth, of these records.
+static enum dk_err judge(struct dk_journal *journal, int64_t seq, struct dk_journal_worth *out, struct dk_fault *fault)
+{
+    dk_auto_buf struct dk_buf jws = dk_buf_make(1000);
+
+    (void)fault;
+    out->explains = stated(journal, seq);
+    out->needed = dk_journal_read(journal, seq, &jws, NULL) != DK_OK || dk_buf_text(&jws)[0] == 'k';
+    return DK_OK;
 }
 
 enum dk_err story_run(const char *state, bool prune)
@@ -112,17 +135,7 @@ enum dk_err story_run(const char *state, bool prune)
     if (err != DK_OK || !prune)
         return err;
     pruned = true;
-    return dk_journal_prune(journal, 0, INT64_MAX, NULL);
-}
-
-// The last record that record `seq` says was dropped; 0 when it is no statement, or not there.
-static int64_t stated(struct dk_journal *journal, int64_t seq)
-{
-    dk_auto_buf struct dk_buf jws = dk_buf_make(1000);
-
-    if (dk_journal_read(journal, seq, &jws, NULL) != DK_OK || dk_buf_text(&jws)[0] != 'd')
-        return 0;
-    return strtoll(strrchr(dk_buf_text(&jws), '-') + 1, NULL, 10);
+    return dk_journal_prune(journal, 0, INT64_MAX, judge, NULL);
 }
 
 // A receipt that was kept by somebody who died before he could say so.
@@ -155,21 +168,23 @@ enum dk_err story_drop(const char *state)
     if (err == DK_OK)
         err = dk_journal_head(journal, &seq, head, NULL);
     if (err == DK_OK && stated(journal, seq) > 0)
-        err = dk_journal_drop(journal, 1, stated(journal, seq), NULL);
+        err = dk_journal_drop(journal, 1, stated(journal, seq), judge, NULL);
     if (err == DK_OK)
         err = append(journal, state, 0);
     pruned = true;
     if (err == DK_OK) {
         find_receipts(journal);
-        err = dk_journal_prune(journal, 0, INT64_MAX, NULL);
+        err = dk_journal_prune(journal, 0, INT64_MAX, judge, NULL);
     }
     if (err == DK_OK)
-        err = dk_journal_excess(journal, 100, 0, &excess, NULL);
+        err = dk_journal_excess(journal, 100, 0, judge, &excess, NULL);
     if (err == DK_OK && excess.count > 0)
         err = dk_journal_lock_delivery(journal, NULL);
     if (err == DK_OK && excess.count > 0)
         err = append(journal, state, excess.last_seq);
-    return err == DK_OK && excess.count > 0 ? dk_journal_drop(journal, excess.first_seq, excess.last_seq, NULL) : err;
+    if (err == DK_OK && excess.count > 0)
+        err = dk_journal_drop(journal, excess.first_seq, excess.last_seq, judge, NULL);
+    return err;
 }
 
 static enum dk_err deliver_one(struct dk_journal *journal, int64_t seq)
@@ -221,7 +236,8 @@ static bool was_delivered(int64_t seq)
     return false;
 }
 
-// True when record `seq` may be gone: it was delivered, and delivered ones were being removed; or a statement says so
+// True when record `seq` may be gone: it is not needed, and was delivered, and delivered ones were being removed; or
+// a statement says so
 // that is in the journal, or was delivered itself.
 static bool may_be_gone(struct dk_journal *journal, int64_t seq)
 {
@@ -229,6 +245,9 @@ static bool may_be_gone(struct dk_journal *journal, int64_t seq)
     size_t count = 0;
     bool dropped = was_delivered(seq);
 
+    for (size_t i = 0; i < promise_count; i++)
+        if (promises[i].kind == RECORD && promises[i].seq == seq && promises[i].text[0] == 'k')
+            return false;
     if (!dropped && dk_journal_list(journal, &entries, &count, NULL) == DK_OK)
         for (size_t i = 0; i < count; i++)
             dropped = dropped || stated(journal, entries[i].seq) >= seq;
@@ -339,7 +358,7 @@ bool story_sweeps(const char *state)
             clean = round == 0 && utimensat(dirfd(stream), entry->d_name, long_ago, 0) == 0;
         }
         closedir(stream);
-        if (round == 0 && dk_journal_prune(journal, INT64_MAX, INT64_MAX, NULL) != DK_OK)
+        if (round == 0 && dk_journal_prune(journal, INT64_MAX, INT64_MAX, judge, NULL) != DK_OK)
             return false;
     }
     return clean || wrong("a temporary file is left", 0);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What an agent does with its journal, told so that a test can say afterwards what must be there. The records are not
-// signed (the journal does not look): record n is "rN.PREV.ID", PREV the hash of the one before, ID used once, and
-// "dN.PREV.ID-LAST" says that the undelivered ones up to LAST were dropped.
+// signed (the journal does not look): record n is "rN.PREV.ID", PREV the hash of the one before, ID used once;
+// "kN.PREV.ID" is needed for ever; "dN.PREV.ID-LAST" says that the undelivered ones up to LAST were dropped.
 #pragma once
 
 #include <stdbool.h>

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/bounds.h"
 #include "agent/journal/journal.h"
 #include "agent/record/seal.h"
 #include "tests/faults/inject.h"
@@ -63,7 +64,7 @@ static enum dk_err keep_one(const char *state, struct dk_record_facts *facts, bo
         err = dk_journal_append(journal, seq + 1, jws.data, jws.len, fault);
     *kept = err == DK_OK;
     if (err == DK_OK)
-        err = dk_journal_prune(journal, INT64_MAX, INT64_MAX, fault);
+        err = dk_journal_prune(journal, INT64_MAX, INT64_MAX, dk_bounds_worth, fault);
     if (err == DK_OK)
         err = dk_journal_read(journal, seq + 1, &read, fault);
     if (err == DK_OK)

@@ -26,7 +26,7 @@ static void note_span(void *argument, const struct dk_chain_span *span)
 
 // Reads links from words like "a1 a2 b1": the device, the seq, and, when it is not the usual record, a letter
 // ("a2x"). Each follows the usual record before it, or, written "a3<x", the one of that letter. "a9!2-4" says that 2 to
-// 4 were dropped.
+// 4 were dropped, "a2K" is needed for ever.
 static size_t read_links(const char *text, struct dk_chain_link links[static LINKS_MAX])
 {
     size_t count = 0;
@@ -43,6 +43,10 @@ static size_t read_links(const char *text, struct dk_chain_link links[static LIN
         if (*end == '<') {
             before = end[1];
             end += 2;
+        }
+        if (*end == 'K') {
+            link->needed = true;
+            end++;
         }
         if (*end == '!') {
             link->dropped_first = strtoll(end + 1, &end, 10);
@@ -76,6 +80,11 @@ static void whole_chains_are_whole(void)
     check("a1 a2 a3", "a 1-3 3/0\n");
     check("a7 a8", "a 7-8 2/0\n");
     check("a1 b5 a2 b6", "a 1-2 2/0\nb 5-6 2/0\n");
+    // What is left of removed records.
+    check("a2K a7 a8", "a 7-8 3/0\n");
+    check("a2K a4K a6!3-3 a8K a9", "a 8-9 5/0\n");
+    check("a2K a3 a5", "a: record 4 is missing\na 2-5 3/1\n");
+    check("a2 a4K a6", "a: record 3 is missing\na: record 5 is missing\na 2-6 3/2\n");
 }
 
 static void broken_chains_are_told(void)

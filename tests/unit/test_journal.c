@@ -243,6 +243,17 @@ static void assert_left(struct dk_journal *journal, const char *expected)
     free(entries);
 }
 
+// "kN.b.c" is needed, "dN.b.c" explains a gap up to record 3.
+static enum dk_err judge(struct dk_journal *journal, int64_t seq, struct dk_journal_worth *out, struct dk_fault *fault)
+{
+    dk_auto_buf struct dk_buf jws = dk_buf_make(100);
+    enum dk_err err = dk_journal_read(journal, seq, &jws, fault);
+
+    out->needed = dk_buf_text(&jws)[0] == 'k';
+    out->explains = dk_buf_text(&jws)[0] == 'd' ? 3 : 0;
+    return err;
+}
+
 static void pruning_takes_the_oldest_delivered(void)
 {
     dk_auto(journal) struct dk_journal *journal = open_journal();
@@ -255,21 +266,70 @@ static void pruning_takes_the_oldest_delivered(void)
     put(".0000000001.jws.9.tmp", "old");
     put(".0000000002.jws.9.tmp", "young");
     set_age(".0000000001.jws.9.tmp", 2 * 86400);
-    CU_ASSERT_EQUAL(dk_journal_prune(journal, 8 * 11 - 5, 100 * DK_NS_PER_S, NULL), DK_OK);
+    CU_ASSERT_EQUAL(dk_journal_prune(journal, 8 * 11 - 5, 100 * DK_NS_PER_S, judge, NULL), DK_OK);
     assert_left(journal, "1 2 3 4 5 6 7 8 ");
     CU_ASSERT_EQUAL(files(), 8 + 7 + 1);
-    CU_ASSERT_EQUAL(dk_journal_prune(journal, 8 * 11 - 6, 100 * DK_NS_PER_S, NULL), DK_OK);
+    CU_ASSERT_EQUAL(dk_journal_prune(journal, 8 * 11 - 6, 100 * DK_NS_PER_S, judge, NULL), DK_OK);
     assert_left(journal, "2 3 4 5 6 7 8 ");
     set_age("0000000003.jws", 500);
     set_age("0000000006.jws", 500);
     set_age("0000000008.jws", 500);
-    CU_ASSERT_EQUAL(dk_journal_prune(journal, 1000, 100 * DK_NS_PER_S, NULL), DK_OK);
+    CU_ASSERT_EQUAL(dk_journal_prune(journal, 1000, 100 * DK_NS_PER_S, judge, NULL), DK_OK);
     assert_left(journal, "2 3 4 5 7 8 ");
-    CU_ASSERT_EQUAL(dk_journal_prune(journal, 0, 0, NULL), DK_OK);
+    CU_ASSERT_EQUAL(dk_journal_prune(journal, 0, 0, judge, NULL), DK_OK);
     assert_left(journal, "3 8 ");
     CU_ASSERT_EQUAL(files(), 3 + 1);
     assert_head(journal, 8, "a8.b.c");
     CU_ASSERT_EQUAL(dk_journal_append(journal, 9, "x.y.z", 5, NULL), DK_OK);
+}
+
+static void append_words(struct dk_journal *journal, const char *letters)
+{
+    for (int64_t seq = 1; letters[seq - 1] != '\0'; seq++) {
+        char jws[] = {letters[seq - 1], '.', 'b', '.', 'c'};
+
+        CU_ASSERT_EQUAL(dk_journal_append(journal, seq, jws, sizeof jws, NULL), DK_OK);
+    }
+}
+
+static void what_others_need_stays(void)
+{
+    dk_auto(journal) struct dk_journal *journal = open_journal();
+    struct dk_journal_excess excess = {0};
+
+    append_words(journal, "akkadaka");
+    for (int64_t seq = 2; seq <= 7; seq++)
+        CU_ASSERT_EQUAL(dk_journal_keep_receipt(journal, seq, "r.r.r", 5, NULL), DK_OK);
+    // Record 1 is left, so that 5 explains what is missing behind it.
+    CU_ASSERT_EQUAL(dk_journal_prune(journal, 0, 0, judge, NULL), DK_OK);
+    assert_left(journal, "1 2 3 5 7 8 ");
+    CU_ASSERT_EQUAL(dk_journal_keep_receipt(journal, 1, "r.r.r", 5, NULL), DK_OK);
+    CU_ASSERT_EQUAL(dk_journal_prune(journal, 0, 0, judge, NULL), DK_OK);
+    assert_left(journal, "2 3 7 8 ");
+    CU_ASSERT_EQUAL(dk_journal_excess(journal, 0, 0, judge, &excess, NULL), DK_OK);
+    CU_ASSERT_EQUAL(excess.count, 0);
+}
+
+static void what_others_need_is_not_dropped(void)
+{
+    dk_auto(journal) struct dk_journal *journal = open_journal();
+    struct dk_journal_excess excess = {0};
+    const int64_t day_s = 86400;
+    char name[] = "0000000001.jws";
+
+    append_words(journal, "kakaaa"); // 5 bytes each
+    CU_ASSERT_EQUAL(dk_journal_excess(journal, 25, 0, judge, &excess, NULL), DK_OK);
+    CU_ASSERT(excess.first_seq == 2 && excess.last_seq == 4 && excess.count == 2 && excess.bytes == 10);
+    // By age: record 1 is old enough, but does not go, and does not take others with it.
+    set_age(name, 3 * day_s);
+    CU_ASSERT_EQUAL(dk_journal_excess(journal, 1000, day_s * DK_NS_PER_S, judge, &excess, NULL), DK_OK);
+    CU_ASSERT_EQUAL(excess.count, 0);
+    for (name[9] = '2'; name[9] <= '5'; name[9]++)
+        set_age(name, name[9] == '2' ? 3 * day_s : day_s + 10);
+    CU_ASSERT_EQUAL(dk_journal_excess(journal, 1000, day_s * DK_NS_PER_S, judge, &excess, NULL), DK_OK);
+    CU_ASSERT(excess.first_seq == 2 && excess.last_seq == 5 && excess.count == 3 && excess.too_old);
+    CU_ASSERT_EQUAL(dk_journal_drop(journal, 1, 5, judge, NULL), DK_OK);
+    assert_left(journal, "1 3 6 ");
 }
 
 static void locks_have_one_holder(void)
@@ -569,6 +629,8 @@ int main(int argc, char **argv)
         DK_CASE(damaged_head_stops_the_chain),
         DK_CASE(delivery_state_lies_beside_the_record),
         DK_CASE(pruning_takes_the_oldest_delivered),
+        DK_CASE(what_others_need_stays),
+        DK_CASE(what_others_need_is_not_dropped),
         DK_CASE(locks_have_one_holder),
         DK_CASE(lock_dies_with_its_holder),
         DK_CASE(two_writers_without_a_lock_keep_one_chain),
