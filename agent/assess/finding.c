@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define PPM INT64_C(1000000)
+#define BOUND_MAX INT64_C(1000000000000000) // that bins are made for
 
 enum {
     THRESHOLDS_MAX = 256, // of one rule in one group
@@ -234,6 +235,27 @@ static void judge(struct dk_finding *f)
         f->needed_to_decide = total < 0 ? -1 : total > of ? total - of : 1;
 }
 
+// A tail beyond twice of what matters goes into the last bin, so that it does not press the others together.
+static void spread(const int64_t *values, struct dk_finding *f)
+{
+    const struct dk_estimate *e = &f->estimate;
+    int64_t threshold = f->threshold < BOUND_MAX ? f->threshold : BOUND_MAX, power = 1, digit = 1;
+    int64_t top = 2 * (e->p95 > threshold ? e->p95 : threshold);
+
+    top = top > e->max ? e->max : top;
+    top = top < threshold ? threshold : top;
+    while (digit * power * DK_FINDING_BINS <= top) {
+        digit = digit == 1 ? 2 : digit == 2 ? 5 : 1;
+        power *= digit == 1 ? 10 : 1;
+    }
+    f->bin_width = digit * power;
+    for (size_t i = 0; i < e->count; i++) {
+        int64_t bin = values[i] / f->bin_width;
+
+        f->bins[bin < DK_FINDING_BINS ? bin : DK_FINDING_BINS - 1]++;
+    }
+}
+
 static void conclude(struct making *m, struct dk_finding *f)
 {
     const struct dk_rule *rule = f->rule;
@@ -254,6 +276,8 @@ static void conclude(struct making *m, struct dk_finding *f)
     } else {
         f->of = f->samples;
         dk_estimate_values(m->values, f->samples, &f->estimate);
+        if (f->samples > 0)
+            spread(m->values, f);
     }
     f->needed = rule->min_samples > (int64_t)f->of ? rule->min_samples - (int64_t)f->of : 0;
 

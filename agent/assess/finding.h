@@ -54,6 +54,7 @@ enum {
     DK_FINDING_FLAG_OTHER = DK_FLAG_CAPTURE_DISAGREES + 1, // one that this program does not know
     DK_FINDING_FLAGS,
     DK_STRATA = 3,
+    DK_FINDING_BINS = 40,
 };
 
 // Why nothing is said.
@@ -84,6 +85,10 @@ struct dk_finding {
     size_t strata[DK_STRATA];         // samples (of a rule on failures: attempts) indoor, outdoor, moving
 
     struct dk_estimate estimate; // of the figures; count 0 for a rule on failures
+    // How the figures are spread: bins[i] of them lie from i * bin_width on and below the next; the last one has those
+    // above it, too. The threshold lies within. bin_width is 1, 2 or 5 times a power of ten; 0 without figures.
+    int64_t bin_width;
+    uint32_t bins[DK_FINDING_BINS];
     size_t good;                 // samples that meet op and threshold; of a rule on failures, attempts that failed
     size_t of;                   // samples, or of a rule on failures attempts
     int64_t share_ppm;           // good / of, rounded away from the passing side; -1 when `of` is 0

@@ -161,7 +161,7 @@ static void paragraph(const struct table *t, size_t indent, const char *format, 
     fprintf(t->out, "%*s%s\n", (int)indent, "", dk_buf_text(&wrapped));
 }
 
-static const char *statistic_words(enum dk_statistic statistic)
+const char *dk_statistic_words(enum dk_statistic statistic)
 {
     switch (statistic) {
     case DK_STATISTIC_MEAN:
@@ -196,7 +196,7 @@ static void fill_cells(const struct table *t, const struct dk_finding *f, char c
     dk_finding_amount(f, false, dk_finding_bound(f), bound);
     snprintf(cells[RULE], CELL_SIZE, "%s", f->rule->id);
     snprintf(cells[COUNT], CELL_SIZE, "%zu", f->of);
-    snprintf(cells[FIGURE], CELL_SIZE, "%s %s %s", statistic_words(f->rule->statistic), value, unit);
+    snprintf(cells[FIGURE], CELL_SIZE, "%s %s %s", dk_statistic_words(f->rule->statistic), value, unit);
     snprintf(cells[LIMITS], CELL_SIZE, limits.known ? "%s%s%s" : "-", low, t->utf8 ? " – " : " - ", high);
     snprintf(cells[ASKED], CELL_SIZE, "%s %s %s", op_sign(t, at_least), bound, unit);
     snprintf(cells[FINDING], CELL_SIZE, "%s", dk_finding_outcome_words(f->outcome));
@@ -385,7 +385,7 @@ static void print_group(const struct table *t, const struct dk_assessment *a, si
             print_not_applicable(t, &a->findings->items[i]);
 }
 
-static const char *fate_words(enum dk_fate fate)
+const char *dk_fate_words(enum dk_fate fate)
 {
     switch (fate) {
     case DK_FATE_RECORDS:
@@ -423,7 +423,7 @@ static void print_input(const struct table *t, const struct dk_assessment *a)
             continue;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        snprintf(text, sizeof text, fate_words((enum dk_fate)i), input->count[i]);
+        snprintf(text, sizeof text, dk_fate_words((enum dk_fate)i), input->count[i]);
 #pragma GCC diagnostic pop
         paragraph(t, 0, "%s", text);
         for (size_t k = 0; k < input->note_count; k++)

@@ -6,6 +6,7 @@
 #include "agent/assess/finding.h"
 #include "agent/assess/select.h"
 #include "agent/base/error.h"
+#include "agent/report/markup.h"
 #include "agent/report/terminal.h"
 #include "config/rules.h"
 
@@ -62,6 +63,9 @@ const char *dk_fate_text(enum dk_fate fate);
 const char *dk_finding_outcome_words(enum dk_finding_outcome outcome);
 const char *dk_dimension_words(enum dk_dimension dimension);
 const char *dk_exclusion_words(enum dk_exclusion exclusion);
+// "mean" …; and what became of inputs, a printf format of one %zu.
+const char *dk_statistic_words(enum dk_statistic statistic);
+const char *dk_fate_words(enum dk_fate fate);
 
 enum { DK_FIGURE_SIZE = 48 };
 
@@ -74,6 +78,9 @@ const char *dk_finding_unit(const struct dk_finding *finding, bool of_figure);
 
 // Writes all of it to `out`, a table for each group. Write errors are left in ferror(out).
 void dk_report_assessment(FILE *out, const struct dk_terminal *terminal, const struct dk_assessment *assessment);
+
+// The same as a page to read and to print (page.h), bounded however many groups there are. `made`: when.
+void dk_assessment_page(struct dk_markup *m, const struct dk_assessment *assessment, struct dk_wall made);
 
 // The same as JSON (docs/assess.md); the caller's. NULL when memory is out.
 json_t *dk_assessment_json(const struct dk_assessment *assessment);

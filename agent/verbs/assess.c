@@ -11,15 +11,33 @@
 #include "agent/base/parse.h"
 #include "agent/report/assessment.h"
 #include "agent/verbs/arguments.h"
+#include "agent/verbs/checker.h"
+#include "agent/verbs/output.h"
 #include "agent/verbs/samples.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/verbs.h"
 
 struct choices {
-    const char *key, *profile, *from, *to, *by, *format;
-    bool check, json;
+    const char *key, *profile, *from, *to, *by, *format, *output, *language;
+    enum { AS_TEXT, AS_JSON, AS_HTML } form;
+    bool check;
     struct dk_filter filter;
 };
+
+enum { PAGE_MAX_BYTES = 4 << 20 };
+
+static enum dk_err read_form(struct choices *c, struct dk_fault *fault)
+{
+    if (c->format != NULL && strcmp(c->format, "json") == 0)
+        c->form = AS_JSON;
+    else if (c->format != NULL && strcmp(c->format, "html") == 0)
+        c->form = AS_HTML;
+    else if (c->format != NULL && strcmp(c->format, "text") != 0)
+        return dk_fail(fault, DK_ERR_USAGE, "--format", NULL, "must be text, json or html");
+    if (c->output != NULL && c->form != AS_HTML)
+        return dk_fail(fault, DK_ERR_USAGE, "--output", NULL, "is for --format html");
+    return dk_verb_use_language(c->language, fault);
+}
 
 static enum dk_err read_by(const char *text, struct dk_filter *filter, struct dk_fault *fault)
 {
@@ -55,7 +73,7 @@ static enum dk_err read_choices(struct choices *c, struct dk_fault *fault)
     const char *environment = c->filter.text[DK_DIMENSION_ENVIRONMENT];
     enum dk_technology known_technology = DK_TECHNOLOGY_UNKNOWN;
     enum dk_environment known_environment = DK_ENVIRONMENT_UNSTATED;
-    enum dk_err err = dk_format_is_json(c->format, &c->json, fault);
+    enum dk_err err = read_form(c, fault);
 
     c->filter.from.ns = INT64_MIN;
     c->filter.to.ns = INT64_MAX;
@@ -97,7 +115,9 @@ static enum dk_err read_arguments(int argc, char **argv, struct dk_arguments *ar
         {"device", "ID", N_("samples of this device"), &filter[DK_DIMENSION_DEVICE], NULL},
         {"by", "LIST", N_("a finding for each site,commune,hamlet,operator,technology,environment,server,device,month,"
          "day,hour: up to 4 of them"), &c->by, NULL},
-        {"format", "text|json", N_("a table, or one JSON object"), &c->format, NULL},
+        {"format", "text|json|html", N_("a table, one JSON object, or a page to print"), &c->format, NULL},
+        {"output", "FILE", N_("write the page there (also -o FILE); default: standard output"), &c->output, NULL},
+        {"language", "vi|en", N_("of the table or the page; default: the locale's"), &c->language, NULL},
         {"check", NULL, N_("exit status 1 = a rule is failed, 2 = undecided, or too few samples"), NULL, &c->check},
         {0},
     };
@@ -132,13 +152,30 @@ static int check_status(const struct dk_findings *findings)
     return passed && !open ? 0 : 2;
 }
 
-static enum dk_err print(const struct dk_assessment *assessment, bool json, struct dk_fault *fault)
+static enum dk_err print_page(const struct dk_assessment *assessment, const char *output, struct dk_fault *fault)
 {
-    if (json)
-        return dk_json_print(dk_assessment_json(assessment), fault);
+    struct dk_markup page = dk_markup_make(PAGE_MAX_BYTES);
+    enum dk_err err = DK_OK;
 
+    dk_assessment_page(&page, assessment, dk_wall_now());
+    if (page.err != DK_OK)
+        err = dk_fail(fault, page.err, NULL, NULL, "the page cannot be made: %s", dk_err_text(page.err));
+    else if (output != NULL)
+        err = dk_output_write(output, &page.out, fault);
+    else
+        fwrite(page.out.data, 1, page.out.len, stdout);
+    dk_buf_free(&page.out);
+    return err;
+}
+
+static enum dk_err print(const struct dk_assessment *assessment, const struct choices *c, struct dk_fault *fault)
+{
     struct dk_terminal terminal = dk_terminal_of(stdout);
 
+    if (c->form == AS_JSON)
+        return dk_json_print(dk_assessment_json(assessment), fault);
+    if (c->form == AS_HTML)
+        return print_page(assessment, c->output, fault);
     dk_report_assessment(stdout, &terminal, assessment);
     return DK_OK;
 }
@@ -186,7 +223,7 @@ int dk_verb_assess(int argc, char **argv)
     if (err == DK_OK) {
         const struct dk_assessment assessment = {&input, samples, &selection, &rules, &findings};
 
-        err = print(&assessment, c.json, &fault);
+        err = print(&assessment, &c, &fault);
         if (err == DK_OK)
             err = check_empty(&assessment, &fault);
     }

@@ -5,17 +5,15 @@
 #include "agent/report/report.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "agent/base/file.h"
 #include "agent/report/several.h"
 #include "agent/report/text.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/checker.h"
+#include "agent/verbs/output.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/verbs.h"
 
@@ -115,28 +113,6 @@ static enum dk_err add_record(void *argument, struct dk_journal *journal, const 
     return DK_OK;
 }
 
-// Writes the page to a file at once, so that no half of it is ever there, with the rights that any new file
-// has.
-static enum dk_err write_file(const char *path, const struct dk_buf *page, struct dk_fault *fault)
-{
-    const char *slash = strrchr(path, '/');
-    char directory[PATH_MAX] = ".";
-    mode_t mask = umask(0);
-
-    umask(mask);
-    if (slash != NULL && (size_t)(slash - path) + 2 > sizeof directory)
-        return dk_fail(fault, DK_ERR_USAGE, path, NULL, "the path is too long");
-    if (slash != NULL)
-        snprintf(directory, sizeof directory, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-
-    enum dk_err err = dk_file_write(directory, slash != NULL ? slash + 1 : path, page->data, page->len,
-                                    DK_WRITE_REPLACE, fault);
-
-    if (err == DK_OK && chmod(path, 0666 & ~mask) != 0)
-        return dk_fail(fault, DK_ERR_IO, path, NULL, "its rights cannot be set");
-    return err;
-}
-
 // The item of a record kept whole. Its JSON is the caller's.
 static struct dk_report_item item_of(const struct entry *entry, json_t **record)
 {
@@ -183,7 +159,7 @@ static enum dk_err write_page(struct collection *c, const char *output, struct d
     if (page.err != DK_OK)
         err = dk_fail(fault, page.err, NULL, NULL, "the page cannot be made: %s", dk_err_text(page.err));
     else if (output != NULL)
-        err = write_file(output, &page.out, fault);
+        err = dk_output_write(output, &page.out, fault);
     else
         fwrite(page.out.data, 1, page.out.len, stdout);
     dk_buf_free(&page.out);

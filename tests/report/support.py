@@ -14,6 +14,8 @@ import tempfile
 PROGRAM = os.environ["DOKIEM"]
 KEEP = os.environ["KEEP"]
 ENVIRONMENT = {**os.environ, "HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
+HOSTILE = ("<script>alert(1)</script><img src=http://192.0.2.1/x onerror=alert(2)>\"' onload='x' &lt;b&gt; =cmd()|' /C "
+           "calc'!A0\u202e\u200f\u2066abc\u061c\u0007\u0085]]>--></title></style><svg/onload=alert(3)>")
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
 
@@ -147,3 +149,52 @@ def steps(page, css="total"):
                                    (bottom - y) / (bottom - top) * y_max))
             lines.append((points, x_max / (right - left), y_max / (bottom - top)))
     return lines
+
+
+class Pages:
+    """What every page of a test has to be. For a TestCase with a device and a browser."""
+
+    def write(self, text, name="page.html"):
+        path = os.path.join(self.device.folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def check_page(self, text, language):
+        page = Page(text)
+        self.assertEqual(page.problems, [])
+        self.assertEqual(page.all("html")[0]["lang"], language)
+        self.assertEqual(len(page.all("h1")), 1)
+        levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+        for before, after in zip(levels, levels[1:]):
+            self.assertLessEqual(after, before + 1, "a heading skips a level")
+        ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+        self.assertEqual(len(ids), len(set(ids)))
+        for tag, attrs in page.elements:
+            self.assertNotIn(tag, ("script", "img", "iframe", "link", "object", "form"))
+            for name, value in attrs.items():
+                self.assertFalse(name.startswith("on"), f"<{tag} {name}>")
+                self.assertNotIn(name, ("src", "href", "style", "action"), f"<{tag} {name}={value}>")
+        self.assertIn("default-src 'none'", page.all("meta")[1]["content"])
+        for attrs in page.all("svg", "plot"):
+            self.assertEqual(attrs["role"], "img")
+            for reference in attrs["aria-labelledby"].split():
+                self.assertIn(reference, ids)
+        self.assertFalse(re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\x00-\x08\x0b-\x1f\x7f-\x9f]", text))
+        return page
+
+    def assert_fits(self, text, width):
+        """Asks the browser itself how wide the page is: a probe of ours, in a copy whose policy lets it run."""
+        probe = ("<script>addEventListener('load',()=>{const e=document.documentElement;document.title="
+                 "'fits '+(e.scrollWidth<=e.clientWidth)+' '+e.scrollWidth+' '+e.clientWidth})</script>")
+        text = re.sub(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>", "", text)
+        # Headless windows have a least width: a frame has none.
+        inner = self.write(text.replace("</body>", probe + "</body>"), "inner.html")
+        outer = self.write(f"<iframe src='{os.path.basename(inner)}' style='border:0;width:{width}px;height:900px' "
+                           "onload=\"setTimeout(()=>{document.title=this.contentDocument.title},50)\"></iframe>",
+                           "outer.html")
+        done = self.browser.run("--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom",
+                                f"file://{outer}")
+        title = re.search(rb"<title>(fits [^<]*)</title>", done.stdout)
+        self.assertIsNotNone(title, done.stdout[:300])
+        self.assertTrue(title.group(1).startswith(b"fits true"), f"at {width} px: {title.group(1)}")

@@ -373,6 +373,23 @@ static void add_many(struct dk_samples *samples, int64_t good, int64_t bad, int6
     }
 }
 
+static void check_bins(const struct dk_finding *f)
+{
+    size_t sum = 0, good = 0;
+
+    for (size_t i = 0; i < DK_FINDING_BINS; i++) {
+        sum += f->bins[i];
+        good += (int64_t)i * f->bin_width >= f->threshold ? f->bins[i] : 0;
+    }
+    CU_ASSERT_EQUAL(sum, f->estimate.count);
+    CU_ASSERT_EQUAL(f->bin_width > 0, f->estimate.count > 0);
+    // 40 Mb/s is where a bin begins: those from there on are the good ones.
+    if (f->bin_width > 0) {
+        CU_ASSERT_EQUAL(good, f->good);
+        CU_ASSERT_TRUE(f->threshold < DK_FINDING_BINS * f->bin_width);
+    }
+}
+
 static void test_outcomes(void)
 {
     static const struct {
@@ -422,6 +439,7 @@ static void test_outcomes(void)
         CU_ASSERT_EQUAL(f.needed, rows[i].needed);
         CU_ASSERT_EQUAL(f.failures, (size_t)rows[i].failed);
         CU_ASSERT_EQUAL(f.needed_to_decide != 0, f.by_interval == DK_FINDING_INCONCLUSIVE);
+        check_bins(&f);
         if (rows[i].stratum > 100)
             CU_ASSERT_EQUAL(f.needed_strata[0] + f.needed_strata[1] + f.needed_strata[2], 3);
     }

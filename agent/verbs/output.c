@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/verbs/output.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/base/file.h"
+
+enum dk_err dk_output_write(const char *path, const struct dk_buf *page, struct dk_fault *fault)
+{
+    const char *slash = strrchr(path, '/');
+    char directory[PATH_MAX] = ".";
+    mode_t mask = umask(0);
+
+    umask(mask);
+    if (slash != NULL && (size_t)(slash - path) + 2 > sizeof directory)
+        return dk_fail(fault, DK_ERR_USAGE, path, NULL, "the path is too long");
+    if (slash != NULL)
+        snprintf(directory, sizeof directory, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+
+    enum dk_err err = dk_file_write(directory, slash != NULL ? slash + 1 : path, page->data, page->len,
+                                    DK_WRITE_REPLACE, fault);
+
+    if (err == DK_OK && chmod(path, 0666 & ~mask) != 0)
+        return dk_fail(fault, DK_ERR_IO, path, NULL, "its rights cannot be set");
+    return err;
+}
