@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,25 @@ class Export(unittest.TestCase):
                 self.assertEqual(value, node, name)
         self.assertEqual(rows[6]["site.name"], FORMULAS[0])
         self.assertNotIn("download.rate_bps", rows[5])
+
+    def test_assess_reads_back_the_same_figures(self):
+        def findings(*operands):
+            done = self.device.run("assess", *operands, "--by", "site,operator", "--format", "json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return json.loads(done.stdout)["findings"]
+
+        wanted = findings()
+        self.assertTrue([f for f in wanted if f["outcome"] != "not_applicable"])
+        for form in (["--format", "ndjson"], ["--language", "en"], ["--language", "vi"]):
+            with self.subTest(form=form):
+                path = os.path.join(self.device.folder, "back")
+                with open(path, "w", encoding="utf-8", newline="") as file:
+                    file.write(self.rows(*form))
+                got, same = findings(path), wanted
+                if form[0] != "--format":  # CSV has no control characters
+                    same = [{**f, "group": {k: re.sub(r"[\x00-\x1f]", "?", v) for k, v in f["group"].items()}}
+                            for f in wanted]
+                self.assertEqual(sorted(got, key=json.dumps), sorted(same, key=json.dumps))
 
     def test_csv_is_the_same_with_formulas_disarmed(self):
         plain = [json.loads(line) for line in self.rows("--format", "ndjson").splitlines()]

@@ -108,7 +108,7 @@ class Report(Pages, unittest.TestCase):
                 done = self.browser.print(path, pdf)
                 self.assertNotRegex(done.stderr, rb"CONSOLE|Refused|violates", "the page has an error")
                 info = subprocess.run(["pdfinfo", pdf], capture_output=True, text=True, check=True).stdout
-                self.assertLessEqual(int(re.search(r"Pages:\s+(\d+)", info).group(1)), 4)
+                self.assertLessEqual(int(re.search(r"Pages:\s+(\d+)", info).group(1)), 3)
                 self.assertIn("A4", info)
                 self.assert_fits(text, 390)
                 self.assert_fits(text, 794)  # A4 at 96 dots an inch
