@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CHANGES_MAX = 1000, NODES_MAX = 200, ENTRIES_MAX = 200, NAME_SIZE = 120, DATA_SIZE = 512, PENDING_MAX = 7 };
+enum { CHANGES_MAX = 1000, NODES_MAX = 200, ENTRIES_MAX = 200, NAME_SIZE = 120, DATA_SIZE = 4096, PENDING_MAX = 7 };
 
 enum kind { CREATE, LINK, UNLINK, RENAME, WRITE, SYNC };
 
