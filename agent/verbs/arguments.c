@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/verbs/arguments.h"
 
-#include "agent/base/message.h"
+#include "agent/report/text.h"
 #include "agent/verbs/verbs.h"
 
 #include <getopt.h>
@@ -56,6 +56,17 @@ static void fill_table(struct table *table, enum dk_arguments_kind kind, const s
             add(table, options[i].argument, true, (struct row){.option = &options[i]});
 }
 
+// An option on the left, what it does on the right, broken so that the line stays within 80 columns.
+static void print_option(const char *left, const char *text)
+{
+    enum { INDENT = 29, COLUMNS = 80 };
+    dk_auto_buf struct dk_buf right = dk_buf_make(8192);
+    size_t at = 2 + dk_text_columns(left) + 1;
+
+    if (dk_text_append_wrapped(&right, text, at > INDENT ? at : INDENT, INDENT, COLUMNS) == DK_OK)
+        printf("  %-*s %s\n", INDENT - 3, left, dk_buf_text(&right));
+}
+
 static void print_help(const char *name, enum dk_arguments_kind kind, const struct table *table)
 {
     const struct dk_verb *verb = dk_verb_find(name);
@@ -65,30 +76,36 @@ static void print_help(const char *name, enum dk_arguments_kind kind, const stru
     if (verb != NULL) {
         const char *help = _(verb->help);
 
-        printf("%c%s.\n", help[0] >= 'a' && help[0] <= 'z' ? help[0] - 'a' + 'A' : help[0], help + 1);
+        dk_auto_buf struct dk_buf line = dk_buf_make(1024);
+
+        if (dk_text_append_wrapped(&line, help, 0, 0, 79) == DK_OK && line.len > 0)
+            printf("%c%s.\n", help[0] >= 'a' && help[0] <= 'z' ? help[0] - 'a' + 'A' : help[0],
+                   dk_buf_text(&line) + 1);
     }
     printf("\n");
     for (int i = 1; i < table->count; i++) {
         const struct row *row = &table->rows[i];
-        char left[64];
+        char left[64], text[512];
 
         if (row->own != NULL) {
             snprintf(left, sizeof left, "--%s%s%s", row->own->name, row->own->argument != NULL ? " " : "",
                      row->own->argument != NULL ? row->own->argument : "");
-            printf("  %-26s %s\n", left, _(row->own->help));
+            print_option(left, _(row->own->help));
         } else if (row->option != NULL) {
             bool server = strcmp(row->option->argument, "server") == 0;
 
             snprintf(left, sizeof left, "--%s %s", row->option->argument, server ? "NAME|URL" : "VALUE");
-            printf("  %-26s %s%s\n", left, _(row->option->help), server ? _("; may be there more than once") : "");
-            printf(_("  %-26s   %s; default %s\n"), "", row->option->allowed,
-                   row->option->fallback[0] != '\0' ? row->option->fallback : _("none"));
+            snprintf(text, sizeof text, "%s%s", _(row->option->help), server ? _("; may be there more than once") : "");
+            print_option(left, text);
+            snprintf(text, sizeof text, _("  %s; default %s"), row->option->allowed,
+                     row->option->fallback[0] != '\0' ? row->option->fallback : _("none"));
+            print_option("", text);
         } else {
-            printf("  %-26s %s\n", "--config FILE", _("the configuration file to read"));
+            print_option("--config FILE", _("the configuration file to read"));
         }
     }
     if (kind == DK_ARGUMENTS_MEASURING)
-        printf("  %-26s %s\n", "-4, -6", _("IPv4 or IPv6 only; with both, one run after the other"));
+        print_option("-4, -6", _("IPv4 or IPv6 only; with both, one run after the other"));
 }
 
 static enum dk_err scan(int argc, char **argv, enum dk_arguments_kind kind, struct table *table,

@@ -113,8 +113,10 @@ static enum dk_err read_arguments(int argc, char **argv, struct dk_arguments *ar
         {"environment", "NAME", N_("samples taken indoor, outdoor or moving"), &filter[DK_DIMENSION_ENVIRONMENT], NULL},
         {"server", "NAME", N_("samples against this server"), &filter[DK_DIMENSION_SERVER], NULL},
         {"device", "ID", N_("samples of this device"), &filter[DK_DIMENSION_DEVICE], NULL},
-        {"by", "LIST", N_("a finding for each site,commune,hamlet,operator,technology,environment,server,device,month,"
-         "day,hour: up to 4 of them"), &c->by, NULL},
+        {"by", "LIST",
+         N_("a finding for each of up to 4 of: site, commune, hamlet, operator, technology, environment, server, "
+            "device, month, day, hour"),
+         &c->by, NULL},
         {"format", "text|json|html", N_("a table, one JSON object, or a page to print"), &c->format, NULL},
         {"output", "FILE", N_("write the page there (also -o FILE); default: standard output"), &c->output, NULL},
         {"language", "vi|en", N_("of the table or the page; default: the locale's"), &c->language, NULL},

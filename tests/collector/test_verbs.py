@@ -118,7 +118,7 @@ class Verbs(unittest.TestCase):
         self.flip(3, -1 % os.path.getsize(f"{self.state}/journal/0000000003.jws"))  # its signature
         self.flip(5, 30)  # the name of its key
         os.truncate(f"{self.state}/journal/0000000004.jws", 700)
-        out = self.dokiem("deliver", words="4 records are damaged on this device, not sent, and set aside")
+        out = self.dokiem("deliver", words="records damaged on this device, not sent, and set aside: 4")
         self.assertEqual(out, "delivered 2, refused 0, waiting 0\n")
         self.assertEqual(self.dokiem("deliver"), "delivered 0, refused 0, waiting 0\n")
         with open(f"{self.state}/journal/0000000002.refused") as file:
