@@ -16,8 +16,12 @@ static void print_help(FILE *out)
             "Measures download, upload and latency of a line against a reference server,\n"
             "judges them against thresholds, and keeps and delivers signed records.\n\n"),
           out);
-    for (const struct dk_verb *verb = dk_verbs; verb->name != NULL; verb++)
-        fprintf(out, "  %-12s %-8s %s\n", verb->name, verb->operands, _(verb->help));
+    for (const struct dk_verb *verb = dk_verbs; verb->name != NULL; verb++) {
+        dk_auto_buf struct dk_buf help = dk_buf_make(1024);
+
+        if (dk_text_append_wrapped(&help, _(verb->help), 16, 16, 80) == DK_OK)
+            fprintf(out, "  %-13s %s\n", verb->name, dk_buf_text(&help));
+    }
     fputs(_("\n'dokiem VERB --help' shows a verb's options.\n"
             "Exit status: 0 done; with run --check 1 fail, 2 inconclusive; 64 usage, 65 bad\n"
             "data, 66 no such input, 69 server unreachable, 74 I/O, 75 not now,\n"
