@@ -175,6 +175,9 @@ bool dk_stream_is_kept(struct dk_stream *stream)
     const struct dk_transfer *transfer = &stream->transfer;
     long opened = 0;
 
+    // Of a request that has not begun libcurl still tells what the one before did.
+    if (!stream->draining && !stream->feeding && transfer->body_bytes == 0 && transfer->sent_bytes == 0)
+        return true;
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &opened);
     if (opened > 0 && !stream->used_up && stream->connection_bytes < CONNECTION_MIN_BYTES) {
         dk_run_fail(stream->run, "the server does not keep connections open");
