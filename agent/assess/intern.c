@@ -174,10 +174,12 @@ enum dk_err dk_texts_add(struct dk_texts *texts, const char *text, size_t len, c
         }
     }
 
-    char *copy = strndup(text, len);
+    char *copy = malloc(len + 1);
 
     if (copy == NULL)
         return DK_ERR_MEMORY;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
     texts->items[texts->count] = copy;
     texts->slots[slot] = (uint32_t)++texts->count;
     *out = copy;
