@@ -80,19 +80,19 @@ class Inspector(unittest.TestCase):
         if pid == 0:
             os.execvpe(self.agent.program, self.agent.command("run", "--ask", *arguments),
                        {**ENVIRONMENT, "TERM": "dumb"})
-        shown, waiting, end = "", list(answers), time.monotonic() + 60
+        shown, waiting, end = b"", list(answers), time.monotonic() + 60
         while time.monotonic() < end:
             if not select.select([terminal], [], [], 1)[0]:
                 continue
             try:
-                part = os.read(terminal, 4096).decode()
+                shown += os.read(terminal, 4096)
             except OSError:
                 break
-            shown += part
-            if part.endswith(": ") and waiting:
+            # A reading may end inside a character or inside a question's last two bytes.
+            if shown.endswith(b": ") and waiting:
                 os.write(terminal, waiting.pop(0).encode())
         os.close(terminal)
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
     def test_questions_are_asked_until_the_answer_is_allowed(self):
         answers = ["C-7\n", "\n", "  hall \n", "Nhà văn hóa\n", "under water\n", "indoor\n", "VNPT\n", "4g\n", "-\n",
