@@ -102,6 +102,14 @@ bool dk_text_use_language(const char *language)
     return strcmp(dk_text_language(), language) == 0;
 }
 
+void dk_text_system_in_english(void)
+{
+#if DK_NLS
+    // Our catalogues have none of the C library's texts.
+    bindtextdomain("libc", bindtextdomain("dokiem", NULL));
+#endif
+}
+
 // Bytes of the clean character that `text` begins with; 0 when it does not.
 static size_t clean_length(const char *text, size_t left)
 {

@@ -19,6 +19,9 @@ void dk_text_bind(const char *directory);
 // the first text. False, with nothing changed, for another language, or when the catalogue is not there.
 bool dk_text_use_language(const char *language);
 
+// From now on what the system says of an error (strerror) is English: a program that signs such words calls this.
+void dk_text_system_in_english(void);
+
 // The language that the texts are in: "en", or that of the catalogue ("vi"), as an HTML `lang`.
 const char *dk_text_language(void);
 

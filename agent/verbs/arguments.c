@@ -222,5 +222,8 @@ enum dk_err dk_format_is_json(const char *text, bool *json, struct dk_fault *fau
     if (text != NULL && strcmp(text, "text") != 0 && strcmp(text, "json") != 0)
         return dk_fail(fault, DK_ERR_USAGE, "--format", "use text or json", "'%s' is no format", text);
     *json = text != NULL && strcmp(text, "json") == 0;
+    // What a program reads is the same wherever it runs.
+    if (*json)
+        (void)dk_text_use_language("en");
     return DK_OK;
 }

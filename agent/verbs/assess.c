@@ -10,6 +10,7 @@
 #include "agent/assess/select.h"
 #include "agent/base/parse.h"
 #include "agent/report/assessment.h"
+#include "agent/report/text.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/checker.h"
 #include "agent/verbs/output.h"
@@ -28,6 +29,8 @@ enum { PAGE_MAX_BYTES = 4 << 20 };
 
 static enum dk_err read_form(struct choices *c, struct dk_fault *fault)
 {
+    enum dk_err err;
+
     if (c->format != NULL && strcmp(c->format, "json") == 0)
         c->form = AS_JSON;
     else if (c->format != NULL && strcmp(c->format, "html") == 0)
@@ -36,7 +39,11 @@ static enum dk_err read_form(struct choices *c, struct dk_fault *fault)
         return dk_fail(fault, DK_ERR_USAGE, "--format", NULL, "must be text, json or html");
     if (c->output != NULL && c->form != AS_HTML)
         return dk_fail(fault, DK_ERR_USAGE, "--output", NULL, "is for --format html");
-    return dk_verb_use_language(c->language, fault);
+    err = dk_verb_use_language(c->language, fault);
+    // As dk_format_is_json().
+    if (err == DK_OK && c->form == AS_JSON)
+        (void)dk_text_use_language("en");
+    return err;
 }
 
 static enum dk_err read_by(const char *text, struct dk_filter *filter, struct dk_fault *fault)

@@ -99,14 +99,10 @@ static void print_item(const struct dk_item *item)
 static void tell_problem(void *argument, const char *device_id, const struct dk_chain_problem *problem)
 {
     struct telling *t = argument;
-    const char *words_of_kind = dk_chain_words(problem->kind);
     dk_auto_buf struct dk_buf words = dk_buf_make(1024);
     bool doubt = problem->kind >= DK_CHAIN_CLOCK;
 
-    // JSON keeps the English ones.
-    if (t->chains == NULL)
-        words_of_kind = _(words_of_kind);
-    if (dk_chain_tell(problem, words_of_kind, &words) != DK_OK) {
+    if (dk_chain_tell(problem, _(dk_chain_words(problem->kind)), &words) != DK_OK) {
         t->err = DK_ERR_MEMORY;
         return;
     }
