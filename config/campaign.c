@@ -12,7 +12,6 @@
 #define ID_ALLOWED     "lower-case letters, digits, - . _"
 #define DAY_NS         (INT64_C(86'400) * DK_NS_PER_S)
 #define HOUR_NS        (INT64_C(3600) * DK_NS_PER_S)
-#define VIETNAM_NS     (7 * HOUR_NS) // ahead of UTC, all year
 
 static bool copy_id(const char *text, char *out, size_t size)
 {
@@ -43,7 +42,7 @@ static bool read_day(const char *text, struct dk_wall *out)
     if (strlen(text) != 10 || snprintf(whole, sizeof whole, "%sT00:00:00.000Z", text) >= (int)sizeof whole ||
         !dk_wall_parse(whole, out))
         return false;
-    out->ns -= VIETNAM_NS;
+    out->ns -= DK_VIETNAM_NS;
     return out->ns > 0;
 }
 
@@ -258,7 +257,7 @@ int dk_campaign_stratum(const struct dk_campaign *campaign, enum dk_technology t
 
 int dk_campaign_band(const struct dk_campaign *campaign, struct dk_wall when)
 {
-    int64_t hour = (when.ns + VIETNAM_NS) % DAY_NS / HOUR_NS;
+    int64_t hour = (when.ns + DK_VIETNAM_NS) % DAY_NS / HOUR_NS;
 
     for (size_t i = 0; i < campaign->bands; i++)
         if (campaign->band[i].from_h <= hour && hour < campaign->band[i].to_h)
@@ -324,7 +323,7 @@ bool dk_campaign_next(const struct dk_campaign *campaign, const struct dk_campai
         at = campaign->from;
     // The bands of a day begin at full hours: 48 of them pass all of them.
     for (int i = 0; i <= 48 && dk_campaign_band(campaign, at) < 0; i++)
-        at.ns += HOUR_NS - (at.ns + VIETNAM_NS) % HOUR_NS;
+        at.ns += HOUR_NS - (at.ns + DK_VIETNAM_NS) % HOUR_NS;
     if (!is_in_period(campaign, at))
         return false;
     *next = at;

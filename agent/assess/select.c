@@ -88,7 +88,7 @@ bool dk_period_parse(const char *text, bool end, struct dk_wall *out)
         snprintf(instant, sizeof instant, "%sT00:00:00.000Z", text);
         if (!dk_wall_parse(instant, &when))
             return false;
-        out->ns = when.ns - DK_LOCAL_OFFSET_NS + (end ? DAY_NS : 0);
+        out->ns = when.ns - DK_VIETNAM_NS + (end ? DAY_NS : 0);
         return true;
     }
     if (len <= seconds_len || len > seconds_len + strlen(".000+07:00"))
@@ -106,7 +106,7 @@ bool dk_period_parse(const char *text, bool end, struct dk_wall *out)
 
 int dk_local_hour(struct dk_wall when)
 {
-    return (int)((when.ns + DK_LOCAL_OFFSET_NS) / (3600 * DK_NS_PER_S) % 24);
+    return (int)((when.ns + DK_VIETNAM_NS) / (3600 * DK_NS_PER_S) % 24);
 }
 
 void dk_local_text(struct dk_wall when, enum dk_dimension dimension, char out[static DK_KEY_SIZE])
@@ -117,7 +117,7 @@ void dk_local_text(struct dk_wall when, enum dk_dimension dimension, char out[st
                  : dimension == DK_DIMENSION_MONTH ? strlen("2026-11")
                                                    : strlen("2026-11-20");
 
-    dk_wall_rfc3339((struct dk_wall){when.ns + DK_LOCAL_OFFSET_NS}, text);
+    dk_wall_rfc3339((struct dk_wall){when.ns + DK_VIETNAM_NS}, text);
     snprintf(out, DK_KEY_SIZE, "%.*s", (int)len, text + from);
 }
 
@@ -156,7 +156,7 @@ static int64_t time_number(struct dk_wall when, enum dk_dimension dimension)
     if (dimension == DK_DIMENSION_HOUR)
         return dk_local_hour(when);
     if (dimension == DK_DIMENSION_DAY)
-        return (when.ns + DK_LOCAL_OFFSET_NS) / DAY_NS;
+        return (when.ns + DK_VIETNAM_NS) / DAY_NS;
     dk_local_text(when, DK_DIMENSION_MONTH, text);
     return (text[0] * 1000 + text[1] * 100 + text[2] * 10 + text[3]) * 100 + text[5] * 10 + text[6];
 }

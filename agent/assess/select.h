@@ -37,7 +37,6 @@ const char *dk_dimension_text(enum dk_dimension dimension);
 bool dk_dimension_parse(const char *text, size_t len, enum dk_dimension *out);
 
 enum { DK_BY_MAX = 4, DK_GROUPS_MAX = 10000, DK_KEY_SIZE = 16 };
-#define DK_LOCAL_OFFSET_NS (7 * 3600 * DK_NS_PER_S)
 
 struct dk_filter {
     struct dk_wall from, to;              // from <= start < to; INT64_MIN and INT64_MAX for no limit

@@ -10,6 +10,9 @@
 #define DK_NS_PER_MS INT64_C(1000000)
 #define DK_NS_PER_US INT64_C(1000)
 
+// Vietnam's time ahead of UTC: UTC+07:00 all year, without summer time.
+#define DK_VIETNAM_NS (7 * 3600 * DK_NS_PER_S)
+
 struct dk_mono {
     int64_t ns; // since an arbitrary start; only differences mean anything
 };

@@ -12,13 +12,13 @@
 #include "agent/base/file.h"
 #include "agent/base/parse.h"
 
-enum { FILE_MAX_BYTES = DK_USAGE_ROWS_MAX * (DK_USAGE_LINK_SIZE + 48), HOURS_EAST = 7 };
+enum { FILE_MAX_BYTES = DK_USAGE_ROWS_MAX * (DK_USAGE_LINK_SIZE + 48) };
 
 static const char file_name[] = "usage";
 
 static struct tm date_of(struct dk_wall when)
 {
-    time_t seconds = (time_t)(when.ns / DK_NS_PER_S + HOURS_EAST * 3600);
+    time_t seconds = (time_t)((when.ns + DK_VIETNAM_NS) / DK_NS_PER_S);
     struct tm date = {0};
 
     (void)gmtime_r(&seconds, &date);

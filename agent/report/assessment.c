@@ -155,7 +155,7 @@ static void paragraph(const struct table *t, size_t indent, const char *format, 
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     // A text too long for the buffers is shown as far as it fits.
-    if (dk_text_append_clean(&clean, text) != DK_OK ||
+    if (dk_text_clean(text, strlen(text), false, &clean) != DK_OK ||
         dk_text_append_wrapped(&wrapped, dk_buf_text(&clean), indent, indent, t->columns) != DK_OK)
         dk_buf_free(&wrapped);
     fprintf(t->out, "%*s%s\n", (int)indent, "", dk_buf_text(&wrapped));

@@ -48,7 +48,7 @@ void dk_csv_text(struct dk_csv *csv, const char *text)
     if (text[0] != '\0' && strchr("=+-@'", text[0]) != NULL && dk_buf_append(&clean, "'", 1) != DK_OK)
         return;
     // A text that is too long is cut.
-    if (dk_text_append_clean(&clean, text) != DK_OK || clean.len > 0)
+    if (dk_text_clean(text, strlen(text), false, &clean) != DK_OK || clean.len > 0)
         put(csv, dk_buf_text(&clean));
 }
 

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "agent/report/assessment.h"
-#include "agent/report/page.h"
 #include "agent/report/svg.h"
 #include "agent/report/text.h"
 #include "agent/report/words.h"

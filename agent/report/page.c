@@ -11,8 +11,6 @@
 
 enum { STYLE_MAX = 32768 };
 
-#define VIETNAM_NS (7 * 3600 * DK_NS_PER_S)
-
 // The style of the page's foot holds the record's id: the policy is by the hash of the whole.
 static enum dk_err make_style(const char *foot, struct dk_buf *out)
 {
@@ -78,32 +76,4 @@ void dk_page_begin(struct dk_markup *m, const char *title, const char *foot)
 void dk_page_end(struct dk_markup *m)
 {
     dk_markup_add(m, "</main>\n</body>\n</html>\n");
-}
-
-// Puts the digits of an RFC 3339 date in the places that the form of the language has for them.
-static void write_date(struct dk_wall when, char out[static DK_DATE_SIZE])
-{
-    static const char letters[] = "YYYY-MM-DDThh:mm:ss";
-    char text[DK_RFC3339_SIZE];
-    size_t used[128] = {0};
-
-    dk_wall_rfc3339(when, text);
-    // TRANSLATORS: the form of a date, of YYYY, MM, DD, hh, mm and ss.
-    snprintf(out, DK_DATE_SIZE, "%s", _("YYYY-MM-DD hh:mm:ss"));
-    for (char *at = out; *at != '\0'; at++) {
-        const char *place = isalpha((unsigned char)*at) ? strchr(letters, *at) : NULL;
-
-        if (place != NULL)
-            *at = text[(size_t)(place - letters) + used[(unsigned char)*at]++];
-    }
-}
-
-void dk_local_date(struct dk_wall when, char out[static DK_DATE_SIZE])
-{
-    write_date((struct dk_wall){when.ns + VIETNAM_NS}, out);
-}
-
-void dk_utc_date(struct dk_wall when, char out[static DK_DATE_SIZE])
-{
-    write_date(when, out);
 }

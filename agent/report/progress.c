@@ -147,7 +147,7 @@ static void show_bar(struct dk_progress_view *view, const struct dk_progress *pr
     dk_auto_buf struct dk_buf line = dk_buf_make(LINE_MAX_BYTES), numbers = dk_buf_make(LINE_MAX_BYTES);
     size_t room = view->terminal.columns;
 
-    if (dk_text_append_clean(&line, phase_of(progress->probe)) != DK_OK ||
+    if (dk_text_clean(phase_of(progress->probe), strlen(phase_of(progress->probe)), false, &line) != DK_OK ||
         append_numbers(&numbers, progress) != DK_OK)
         return;
     remember_rate(view, progress);

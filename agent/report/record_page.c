@@ -5,7 +5,6 @@
 
 #include "agent/base/clock.h"
 #include "agent/report/field.h"
-#include "agent/report/page.h"
 #include "agent/report/parts.h"
 #include "agent/report/plots.h"
 #include "agent/report/text.h"

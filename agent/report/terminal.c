@@ -72,7 +72,7 @@ static void paragraph(const struct page *page, const char *label, enum colour co
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     // A text too long for the buffers is shown as far as it fits.
-    if (dk_text_append_clean(&clean, text) != DK_OK ||
+    if (dk_text_clean(text, strlen(text), false, &clean) != DK_OK ||
         dk_text_append_wrapped(&wrapped, dk_buf_text(&clean), LABEL_COLUMNS + marked + (marked > 0 ? 2 : 0),
                                LABEL_COLUMNS, page->columns) != DK_OK)
         dk_buf_free(&wrapped);

@@ -3,6 +3,7 @@
 
 #include "agent/base/parse.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <locale.h>
 #include <stdbool.h>
@@ -164,17 +165,31 @@ size_t dk_text_columns(const char *text)
     return columns_within(text, strlen(text));
 }
 
-enum dk_err dk_text_append_clean(struct dk_buf *out, const char *text)
+// Bytes of the UTF-8 sequence that a lead byte announces, cut at what follows: one '?' for one character.
+static size_t dirty_character(const char *text, size_t len)
+{
+    size_t size = 1;
+
+    while (size < len && size < 4 && ((unsigned char)text[0] & 0xc0) == 0xc0 &&
+           ((unsigned char)text[size] & 0xc0) == 0x80)
+        size++;
+    return size;
+}
+
+enum dk_err dk_text_clean(const char *text, size_t len, bool keep_lines, struct dk_buf *out)
 {
     enum dk_err err = DK_OK;
 
-    for (size_t left = strlen(text); left > 0 && err == DK_OK;) {
-        size_t count = clean_length(text, left);
+    for (size_t i = 0; i < len && err == DK_OK;) {
+        size_t size = keep_lines && text[i] == '\n' ? 1 : clean_length(text + i, len - i);
 
-        err = count > 0 ? dk_buf_append(out, text, count) : dk_buf_append(out, "?", 1);
-        count = count > 0 ? count : 1;
-        text += count;
-        left -= count;
+        if (size > 0) {
+            err = dk_buf_append(out, text + i, size);
+        } else {
+            size = dirty_character(text + i, len - i);
+            err = dk_buf_append(out, "?", 1);
+        }
+        i += size;
     }
     return err;
 }
@@ -203,4 +218,32 @@ enum dk_err dk_text_append_wrapped(struct dk_buf *out, const char *text, size_t 
         word += strspn(word, " ");
     }
     return err;
+}
+
+// Puts the digits of an RFC 3339 date in the places that the form of the language has for them.
+static void write_date(struct dk_wall when, char out[static DK_DATE_SIZE])
+{
+    static const char letters[] = "YYYY-MM-DDThh:mm:ss";
+    char text[DK_RFC3339_SIZE];
+    size_t used[128] = {0};
+
+    dk_wall_rfc3339(when, text);
+    // TRANSLATORS: the form of a date, of YYYY, MM, DD, hh, mm and ss.
+    snprintf(out, DK_DATE_SIZE, "%s", _("YYYY-MM-DD hh:mm:ss"));
+    for (char *at = out; *at != '\0'; at++) {
+        const char *place = isalpha((unsigned char)*at) ? strchr(letters, *at) : NULL;
+
+        if (place != NULL)
+            *at = text[(size_t)(place - letters) + used[(unsigned char)*at]++];
+    }
+}
+
+void dk_local_date(struct dk_wall when, char out[static DK_DATE_SIZE])
+{
+    write_date((struct dk_wall){when.ns + DK_VIETNAM_NS}, out);
+}
+
+void dk_utc_date(struct dk_wall when, char out[static DK_DATE_SIZE])
+{
+    write_date(when, out);
 }

@@ -164,17 +164,9 @@ static int check_status(const struct dk_findings *findings)
 static enum dk_err print_page(const struct dk_assessment *assessment, const char *output, struct dk_fault *fault)
 {
     struct dk_markup page = dk_markup_make(PAGE_MAX_BYTES);
-    enum dk_err err = DK_OK;
 
     dk_assessment_page(&page, assessment, dk_wall_now());
-    if (page.err != DK_OK)
-        err = dk_fail(fault, page.err, NULL, NULL, "the page cannot be made: %s", dk_err_text(page.err));
-    else if (output != NULL)
-        err = dk_output_write(output, &page.out, fault);
-    else
-        fwrite(page.out.data, 1, page.out.len, stdout);
-    dk_buf_free(&page.out);
-    return err;
+    return dk_output_page(&page, output, fault);
 }
 
 static enum dk_err print(const struct dk_assessment *assessment, const struct choices *c, struct dk_fault *fault)

@@ -46,11 +46,11 @@ static enum dk_err look(const char *state_dir, struct view *out, struct dk_fault
 static void print_text(const struct view *view)
 {
     const struct dk_campaign *campaign = &view->campaign;
-    char from[DK_LOCAL_TIME_SIZE], to[DK_LOCAL_TIME_SIZE];
+    char from[DK_DATE_SIZE], to[DK_DATE_SIZE];
     int band_now = dk_campaign_band(campaign, view->now);
 
-    dk_local_time(campaign->from, from);
-    dk_local_time((struct dk_wall){campaign->to.ns - DK_NS_PER_S}, to);
+    dk_local_date(campaign->from, from);
+    dk_local_date((struct dk_wall){campaign->to.ns - DK_NS_PER_S}, to);
     printf("%s", campaign->id);
     if (campaign->title[0] != '\0')
         printf("  %s", campaign->title);
@@ -76,9 +76,9 @@ static void print_text(const struct view *view)
     if (!view->has_next)
         printf(_("\nThe campaign is over.\n"));
     else if (view->next.ns > view->now.ns) {
-        char when[DK_LOCAL_TIME_SIZE];
+        char when[DK_DATE_SIZE];
 
-        dk_local_time(view->next, when);
+        dk_local_date(view->next, when);
         printf(_("\nThe next sample counts from %s.\n"), when);
     } else {
         printf(_("\nA sample counts now.\n"));

@@ -13,16 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VIETNAM_NS (INT64_C(7) * 3600 * DK_NS_PER_S)
-
-void dk_local_time(struct dk_wall when, char out[static DK_LOCAL_TIME_SIZE])
-{
-    char utc[DK_RFC3339_SIZE];
-
-    dk_wall_rfc3339((struct dk_wall){when.ns + VIETNAM_NS}, utc);
-    snprintf(out, DK_LOCAL_TIME_SIZE, "%.2s/%.2s/%.4s %.8s", utc + 8, utc + 5, utc, utc + 11);
-}
-
 enum dk_err dk_campaign_active(const char *state_dir, struct dk_campaign *out, bool *found, struct dk_fault *fault)
 {
     char path[PATH_MAX + sizeof DK_CAMPAIGN_FILE + 1];
@@ -138,9 +128,9 @@ enum dk_err dk_campaign_admit(struct dk_settings *settings, struct dk_fault *fau
         return dk_fail(fault, DK_ERR_NOT_NOW, campaign.id,
                        "end it: dokiem campaign stop; or measure with --no-campaign", "the campaign is over");
     if (next.ns > now.ns) {
-        char when[DK_LOCAL_TIME_SIZE];
+        char when[DK_DATE_SIZE];
 
-        dk_local_time(next, when);
+        dk_local_date(next, when);
         return dk_fail(fault, DK_ERR_NOT_NOW, campaign.id, "wait, or measure with --no-campaign",
                        "a sample counts again from %s, in %" PRId64 " s", when,
                        (next.ns - now.ns + DK_NS_PER_S - 1) / DK_NS_PER_S);
@@ -154,7 +144,7 @@ void dk_campaign_say_left(const struct dk_settings *settings)
     struct dk_campaign campaign;
     struct dk_campaign_tally taken;
     struct dk_wall next = {0};
-    char when[DK_LOCAL_TIME_SIZE];
+    char when[DK_DATE_SIZE];
     bool found = false;
 
     if (settings->inspection.campaign[0] == '\0' ||
@@ -170,7 +160,7 @@ void dk_campaign_say_left(const struct dk_settings *settings)
             (long long)dk_campaign_taken(&campaign, &taken, (size_t)stratum),
             (long long)campaign.stratum[stratum].samples);
     if (dk_campaign_next(&campaign, &taken, dk_wall_now(), &next)) {
-        dk_local_time(next, when);
+        dk_local_date(next, when);
         fprintf(stderr, _("; the next one counts from %s"), when);
     }
     fputs("\n", stderr);

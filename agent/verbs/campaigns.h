@@ -13,11 +13,6 @@
 
 #define DK_CAMPAIGN_FILE "campaign.ini" // below the state folder
 
-enum { DK_LOCAL_TIME_SIZE = 24 };
-
-// Writes `when` as people in Vietnam say it (UTC+7), "20/11/2026 14:05:30".
-void dk_local_time(struct dk_wall when, char out[static DK_LOCAL_TIME_SIZE]);
-
 // Reads the plan of the campaign that is going on; *found says if there is one. Errors: CONFIG, IO, PERMISSION, MEMORY.
 enum dk_err dk_campaign_active(const char *state_dir, struct dk_campaign *out, bool *found, struct dk_fault *fault);
 

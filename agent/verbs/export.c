@@ -10,7 +10,6 @@
 #include "agent/assess/flat.h"
 #include "agent/assess/row.h"
 #include "agent/report/csv.h"
-#include "agent/report/page.h"
 #include "agent/report/text.h"
 #include "agent/report/words.h"
 #include "agent/verbs/arguments.h"
@@ -192,8 +191,9 @@ static void name_bad(struct export *export, const struct dk_listed *listed)
     dk_auto_buf struct dk_buf words = dk_buf_make(4096);
 
     // A text that is too long is shown as far as it fits.
-    if (dk_text_append_clean(&words, listed->source) == DK_OK && dk_buf_append(&words, ": ", 2) == DK_OK)
-        (void)!dk_text_append_clean(&words, listed->reason);
+    if (dk_text_clean(listed->source, strlen(listed->source), false, &words) == DK_OK &&
+        dk_buf_append(&words, ": ", 2) == DK_OK)
+        (void)!dk_text_clean(listed->reason, strlen(listed->reason), false, &words);
     fprintf(stderr, "dokiem export: %s\n", dk_buf_text(&words));
 }
 

@@ -35,7 +35,7 @@ static void print_row(struct dk_journal *journal, const struct dk_journal_entry 
                       const struct dk_summary *summary)
 {
     char refusal[DK_REFUSAL_TEXT_SIZE];
-    char start[DK_WHEN_SIZE], download[DK_RATE_TEXT_SIZE], upload[DK_RATE_TEXT_SIZE];
+    char start[DK_DATE_SIZE], download[DK_RATE_TEXT_SIZE], upload[DK_RATE_TEXT_SIZE];
     const char *const cells[] = {start,
                                  dk_code_said(dk_kind_text(summary->head.kind)),
                                  _(dk_delivery_text(entry->delivery)),

@@ -8,7 +8,7 @@
 
 #include "agent/base/file.h"
 
-enum dk_err dk_output_write(const char *path, const struct dk_buf *page, struct dk_fault *fault)
+static enum dk_err write_file(const char *path, const struct dk_buf *page, struct dk_fault *fault)
 {
     const char *slash = strrchr(path, '/');
     char directory[PATH_MAX] = ".";
@@ -25,5 +25,19 @@ enum dk_err dk_output_write(const char *path, const struct dk_buf *page, struct 
 
     if (err == DK_OK && chmod(path, 0666 & ~mask) != 0)
         return dk_fail(fault, DK_ERR_IO, path, NULL, "its rights cannot be set");
+    return err;
+}
+
+enum dk_err dk_output_page(struct dk_markup *page, const char *path, struct dk_fault *fault)
+{
+    enum dk_err err = DK_OK;
+
+    if (page->err != DK_OK)
+        err = dk_fail(fault, page->err, NULL, NULL, "the page cannot be made: %s", _(dk_err_text(page->err)));
+    else if (path != NULL)
+        err = write_file(path, &page->out, fault);
+    else
+        fwrite(page->out.data, 1, page->out.len, stdout);
+    dk_buf_free(&page->out);
     return err;
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The file that a page for people is written to.
+// Where a page for people goes.
 #pragma once
 
-#include "agent/base/buf.h"
 #include "agent/base/error.h"
+#include "agent/report/markup.h"
 
-// Writes a page to `path` at once, so that no half of it is ever there, with the rights that any new file has. What was
-// there is replaced. Errors: USAGE (the path is too long); as dk_file_write.
-enum dk_err dk_output_write(const char *path, const struct dk_buf *page, struct dk_fault *fault);
+// Writes a finished page to `path`, or on stdout when that is NULL, and frees it. A file is written at once, so that no
+// half of it is ever there, with the rights that any new file has; what was there is replaced.
+// Errors: page->err; USAGE (the path is too long); as dk_file_write.
+enum dk_err dk_output_page(struct dk_markup *page, const char *path, struct dk_fault *fault);

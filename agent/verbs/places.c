@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/report/page.h"
 #include "agent/report/text.h"
 #include "agent/report/words.h"
 

@@ -153,17 +153,9 @@ static void make_page(struct dk_markup *page, struct collection *c)
 static enum dk_err write_page(struct collection *c, const char *output, struct dk_fault *fault)
 {
     struct dk_markup page = dk_markup_make(PAGE_MAX_BYTES);
-    enum dk_err err = DK_OK;
 
     make_page(&page, c);
-    if (page.err != DK_OK)
-        err = dk_fail(fault, page.err, NULL, NULL, "the page cannot be made: %s", dk_err_text(page.err));
-    else if (output != NULL)
-        err = dk_output_write(output, &page.out, fault);
-    else
-        fwrite(page.out.data, 1, page.out.len, stdout);
-    dk_buf_free(&page.out);
-    return err;
+    return dk_output_page(&page, output, fault);
 }
 
 static enum dk_err report(const struct dk_arguments *arguments, const char *key_file, const char *output,

@@ -137,7 +137,7 @@ static json_t *use_json(const struct status *status)
 
 static void print_text(const struct status *status)
 {
-    char when[DK_WHEN_SIZE];
+    char when[DK_DATE_SIZE];
 
     label(_("device"));
     printf("%s\n", status->device_id[0] != '\0' ? status->device_id : _("none yet; dokiem keygen makes it"));

@@ -3,17 +3,12 @@
 // Text from outside on its way to a person: nothing in it may steer a terminal or pose as something else.
 #pragma once
 
-#include "agent/base/buf.h"
 #include "agent/base/clock.h"
-#include "agent/base/error.h"
+#include "agent/report/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-// Appends `len` bytes of text; each byte or character that dk_text_is_clean() refuses becomes '?'. With `keep_lines`
-// line ends stay. Errors as dk_buf_append.
-enum dk_err dk_text_clean(const char *text, size_t len, bool keep_lines, struct dk_buf *out);
 
 // Prints a text on stdout, cleaned.
 void dk_text_print(const char *text);
@@ -21,10 +16,8 @@ void dk_text_print(const char *text);
 // Prints a text on stdout, filled up with blanks to so many columns: negative, with the blanks before it.
 void dk_text_print_padded(const char *text, int columns);
 
-enum { DK_WHEN_SIZE = 40 };
-
 // A moment for people: in Vietnamese the time of Vietnam, "20/11/2026 14:05:30", else RFC 3339.
-void dk_when_text(struct dk_wall when, char out[static DK_WHEN_SIZE]);
+void dk_when_text(struct dk_wall when, char out[static DK_DATE_SIZE]);
 
 enum { DK_RATE_TEXT_SIZE = 32 };
 
