@@ -144,7 +144,7 @@ static double hall(double t, double root_n, double skewness)
            (cbrt(1 + skewness * (t / root_n - skewness / (6 * root_n * root_n))) - 1);
 }
 
-// 0.95 quantile of Student's t with at least 99 degrees of freedom, to 1e-8 (Cornish and Fisher).
+// 0.95 quantile of Student's t with at least 199 degrees of freedom, to 1e-8 (Cornish and Fisher).
 static double student(double freedom)
 {
     double z = Z_ALPHA, z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z;

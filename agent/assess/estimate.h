@@ -15,7 +15,7 @@ enum {
     DK_ESTIMATE_LIMIT_PPM = 950000,
     DK_ESTIMATE_INTERVAL_PPM = 900000,
     // Fewer samples give no interval of the mean, and of the median.
-    DK_ESTIMATE_MEAN_MIN = 100,
+    DK_ESTIMATE_MEAN_MIN = 200,
     DK_ESTIMATE_MEDIAN_MIN = 5,
 };
 

@@ -38,7 +38,7 @@ def check_samples(row):
             "p95": numpy.percentile(x, 95, method="inverted_cdf")}
     found = [f"{key}: {row[key]}, not {value}" for key, value in want.items() if row[key] != value]
     near = {"sd": x.std(ddof=1) if n > 1 else 0}
-    if n >= 100:
+    if n >= 200:
         t, sd, skewness = stats.t.ppf(0.95, n - 1), x.std(ddof=1), stats.skew(x, bias=False)
         near["mean_low"] = max(0, x.mean() - hall(t, n, skewness) * sd)
         near["mean_high"] = x.mean() - hall(-t, n, skewness) * sd

@@ -44,7 +44,7 @@ static void print_share(int64_t good, int64_t count)
 
 int main(void)
 {
-    static const size_t counts[] = {1, 2, 5, 7, 20, 59, 99, 100, 101, 300, 500, 1000, 1500};
+    static const size_t counts[] = {1, 2, 5, 7, 20, 59, 100, 199, 200, 201, 300, 500, 1000, 1500};
 
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         for (int64_t most = 10; most <= INT64_C(10000000000); most *= 1000)

@@ -95,7 +95,7 @@ struct line {
     double mean, median;
 };
 
-// Lognormal with a coefficient of variation of 0.3, and of 0.6 (skewness 2.0).
+// Lognormal with a coefficient of variation of 0.3, of 0.6 (skewness 2.0), and of 1 (skewness 4).
 static double calm(void)
 {
     return 60000 * exp(0.293560379 * normal());
@@ -104,6 +104,11 @@ static double calm(void)
 static double wild(void)
 {
     return 60000 * exp(0.554513029 * normal());
+}
+
+static double heavy(void)
+{
+    return 60000 * exp(0.832554611 * normal());
 }
 
 // 70 % of the time near 90 Mb/s, in the busy hours near 20.
@@ -121,6 +126,7 @@ static double waiting(void)
 static const struct line lines[] = {
     {"calm", calm, 62641.838, 60000},
     {"wild", wild, 69971.423, 60000},
+    {"heavy", heavy, 84852.814, 60000},
     {"busy hours", busy_hours, 71499.557, 78134.060},
     {"waiting", waiting, 20000, 16783.4699},
 };
@@ -177,7 +183,7 @@ static void check_coverage(const size_t *counts, size_t count_count, int rounds,
 
 static void test_coverage_of_the_mean(void)
 {
-    static const size_t counts[] = {100, 300};
+    static const size_t counts[] = {200, 300};
     static const size_t large[] = {1000, 1500};
 
     check_coverage(counts, 2, 6000, false);
@@ -267,7 +273,7 @@ static void test_a_good_sample_never_lowers_a_share(void)
 
 static void test_how_many_are_needed(void)
 {
-    struct dk_estimate e = {.count = 100, .mean = 42000000, .sd = 20000000};
+    struct dk_estimate e = {.count = 200, .mean = 42000000, .sd = 20000000};
 
     // (1.645 · 20 / 2)² = 270.6
     CU_ASSERT_EQUAL(dk_estimate_count_for_mean(&e, 40000000, MEGA), 271);
