@@ -95,8 +95,9 @@ static enum dk_err fail_unknown(const struct dk_ini *ini, const struct dk_ini_en
     bool section = named_server(entry->section) == NULL && find(entry->section, NULL) == NULL;
 
     list_names(section ? NULL : entry->section, &names);
-    return dk_ini_fail(ini, entry, fault, "correct the name, or remove the line", "unknown %s \"%s\"; allowed: %s",
-                       section ? "section" : "key", section ? entry->section : entry->key, dk_buf_text(&names));
+    return dk_ini_fail(ini, entry, fault, "correct the name, or remove the line",
+                       section ? N_("unknown section \"%s\"; allowed: %s") : N_("unknown key \"%s\"; allowed: %s"),
+                       section ? entry->section : entry->key, dk_buf_text(&names));
 }
 
 // What is allowed, with the units, for a fault.

@@ -188,10 +188,10 @@ static enum dk_err fail_meaning(const struct delivery *delivery, enum dk_meaning
     case DK_MEANING_FORBIDDEN:
         return dk_fail(fault, DK_ERR_PERMISSION, url,
                        status == 401
-                           ? "all records are kept; enrol this device with a token from the collector's "
-                             "operator: dokiem enrol --collector URL --token TOKEN"
-                           : "all records are kept; ask the collector's operator to approve this device, "
-                             "or enrol again: dokiem enrol --collector URL --token TOKEN",
+                           ? N_("all records are kept; enrol this device with a token from the collector's "
+                                "operator: dokiem enrol --collector URL --token TOKEN")
+                           : N_("all records are kept; ask the collector's operator to approve this device, "
+                                "or enrol again: dokiem enrol --collector URL --token TOKEN"),
                        "the collector does not take records of this device (%lld): %s", number, words);
     case DK_MEANING_FORK:
         return dk_fail(

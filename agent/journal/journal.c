@@ -237,8 +237,10 @@ static enum dk_err read_jws(struct dk_journal *journal, int64_t seq, enum dk_fil
     dk_journal_file_name(seq, kind, name);
     snprintf(path, sizeof path, "%s/%s", journal->folder_path, name);
     if (fstatat(journal->folder, name, &status, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
-        return dk_fail(fault, DK_ERR_NO_INPUT, path, NULL, "there is no %s %" PRId64 " in this journal",
-                       kind == DK_FILE_RECORD ? "record" : "receipt of record", seq);
+        return dk_fail(fault, DK_ERR_NO_INPUT, path, NULL,
+                       kind == DK_FILE_RECORD ? N_("there is no record %" PRId64 " in this journal")
+                                              : N_("there is no receipt of record %" PRId64 " in this journal"),
+                       seq);
 
     enum dk_err err = dk_file_read(path, &line, fault);
 

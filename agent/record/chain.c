@@ -33,8 +33,6 @@ static int by_seq(const void *a, const void *b)
     return x->seq != y->seq ? (x->seq < y->seq ? -1 : 1) : compare_positions(x, y);
 }
 
-#define N_(text) text
-
 const char *dk_chain_code(enum dk_chain_problem_kind kind)
 {
     static const char *const codes[] = {

@@ -90,9 +90,9 @@ enum dk_err dk_proof_of_key(const struct dk_ring_key *key, const struct dk_recor
     if (strcmp(head->device_id, key->device) != 0)
         return dk_fail(why, DK_ERR_DATA, "device.id", NULL,
                        strcmp(key->device, id) == 0
-                           ? "names device %s, but the key of %s signed; if the device changed its key, give the "
-                             "record that says so too"
-                           : "names device %s, but the key of %s signed",
+                           ? N_("names device %s, but the key of %s signed; if the device changed its key, give the "
+                                "record that says so too")
+                           : N_("names device %s, but the key of %s signed"),
                        head->device_id, key->device);
     if (head->seq < key->from_seq)
         return dk_fail(why, DK_ERR_DATA, "seq", NULL,
@@ -267,8 +267,8 @@ static enum dk_err reject_unknown(struct dk_verifier *v, size_t at, struct dk_fa
     struct dk_fault why = {0};
 
     (void)!dk_fail(&why, DK_ERR_DATA, NULL, NULL,
-                   v->ring->count == 1 ? "signed by another key: kid \"%s\" is not the one given"
-                                       : "signed by another key: kid \"%s\" is not in the set given",
+                   v->ring->count == 1 ? N_("signed by another key: kid \"%s\" is not the one given")
+                                       : N_("signed by another key: kid \"%s\" is not in the set given"),
                    v->items[at].key_id);
     return reject(v, at, DK_PROOF_KEY, &why, fault);
 }

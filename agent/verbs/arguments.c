@@ -136,8 +136,11 @@ static enum dk_err scan(int argc, char **argv, enum dk_arguments_kind kind, stru
             out->help_shown = true;
             return DK_OK;
         } else if (letter != 0) {
-            return dk_fail(fault, DK_ERR_USAGE, argv[optind > 1 ? optind - 1 : 1],
-                           "see 'dokiem VERB --help'", letter == ':' ? "needs a value" : "is not an option here");
+            char todo[64];
+
+            snprintf(todo, sizeof todo, _("see 'dokiem %s --help'"), argv[0]);
+            return dk_fail(fault, DK_ERR_USAGE, argv[optind > 1 ? optind - 1 : 1], todo,
+                           letter == ':' ? N_("needs a value") : N_("is not an option here"));
         } else if (table->rows[index].own == NULL && table->rows[index].option == NULL) {
             table->config = optarg;
         } else if (table->rows[index].own != NULL && table->rows[index].own->argument == NULL) {

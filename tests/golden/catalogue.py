@@ -31,13 +31,11 @@ def main(root):
     with open("po/POTFILES", encoding="utf-8") as file:
         listed = file.read().split()
     problems = []
-    for folder, _, names in os.walk("agent"):
-        for name in names:
-            path = os.path.join(folder, name)
-            if name.endswith(".c") and path not in listed:
-                with open(path, encoding="utf-8") as file:
-                    if KEYWORDS.search(file.read()):
-                        problems.append(f"{path} has texts to translate and is not in po/POTFILES")
+    for path in sources():
+        if path not in listed:
+            with open(path, encoding="utf-8") as file:
+                if KEYWORDS.search(file.read()):
+                    problems.append(f"{path} has texts to translate and is not in po/POTFILES")
     texts = b"".join(extract(listed, *keywords) for keywords in (("_", "N_"), *FAULTS))
     compared = [subprocess.run(["msgcmp", "po/vi.po", "-"], input=extract(files, *keywords), capture_output=True,
                                check=False)
