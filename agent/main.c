@@ -2,6 +2,7 @@
 //
 // dokiem: finds the verb and runs it.
 #include "agent/base/error.h"
+#include "agent/base/language.h"
 #include "agent/report/text.h"
 #include "agent/verbs/verbs.h"
 
@@ -32,7 +33,7 @@ static void print_help(FILE *out)
 int main(int argc, char **argv)
 {
     setlocale(LC_ALL, "");
-    dk_text_bind(DK_LOCALE_DIR);
+    dk_language_bind(DK_LOCALE_DIR);
     // A reader that goes away (dokiem list | head) or a server that hangs up is an error to look at, not a death.
     signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "agent/base/base64url.h"
+#include "agent/base/language.h"
 #include "agent/base/sha256.h"
-#include "agent/report/text.h"
 
 enum { STYLE_MAX = 32768 };
 
@@ -55,7 +55,7 @@ static enum dk_err add_style(struct dk_markup *m, const char *foot)
 void dk_page_begin(struct dk_markup *m, const char *title, const char *foot)
 {
     dk_markup_addf(m, "<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n",
-                   dk_text_language());
+                   dk_language());
 
     enum dk_err err = add_style(m, foot);
 

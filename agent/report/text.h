@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Text for people: in their language, and measured in the columns it takes.
+// Text for people: clean, measured in the columns it takes, with dates as they write them.
 #pragma once
 
 #include "agent/base/buf.h"
@@ -9,22 +9,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-
-// Binds the catalogue "dokiem" in `directory` (DIRECTORY/vi/LC_MESSAGES/dokiem.mo); when it is not there, that of the
-// build folder that the program runs from. Without one for the
-// user's language, or when dokiem was built without NLS, texts stay English. Call setlocale() first: a
-// locale that the system lacks is stood in for by C.UTF-8 and LANGUAGE.
-void dk_text_bind(const char *directory);
-
-// Makes the texts Vietnamese ("vi") or English ("en"), whatever the locale; call it after dk_text_bind() and before
-// the first text. False, with nothing changed, for another language, or when the catalogue is not there.
-bool dk_text_use_language(const char *language);
-
-// From now on what the system says of an error (strerror) is English: a program that signs such words calls this.
-void dk_text_system_in_english(void);
-
-// The language that the texts are in: "en", or that of the catalogue ("vi"), as an HTML `lang`.
-const char *dk_text_language(void);
 
 // Columns that clean text takes: combining marks take none, East Asian wide characters two.
 size_t dk_text_columns(const char *text);

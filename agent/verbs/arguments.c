@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/verbs/arguments.h"
 
+#include "agent/base/language.h"
 #include "agent/report/text.h"
 #include "agent/verbs/verbs.h"
 
@@ -227,6 +228,6 @@ enum dk_err dk_format_is_json(const char *text, bool *json, struct dk_fault *fau
     *json = text != NULL && strcmp(text, "json") == 0;
     // What a program reads is the same wherever it runs.
     if (*json)
-        (void)dk_text_use_language("en");
+        (void)dk_language_use("en");
     return DK_OK;
 }

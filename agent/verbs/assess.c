@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/base/message.h"
 #include "agent/assess/finding.h"
 #include "agent/assess/select.h"
+#include "agent/base/language.h"
+#include "agent/base/message.h"
 #include "agent/base/parse.h"
 #include "agent/report/assessment.h"
-#include "agent/report/text.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/checker.h"
 #include "agent/verbs/output.h"
@@ -42,7 +42,7 @@ static enum dk_err read_form(struct choices *c, struct dk_fault *fault)
     err = dk_verb_use_language(c->language, fault);
     // As dk_format_is_json().
     if (err == DK_OK && c->form == AS_JSON)
-        (void)dk_text_use_language("en");
+        (void)dk_language_use("en");
     return err;
 }
 

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/language.h"
 #include "agent/base/parse.h"
 #include "agent/record/verifier.h"
-#include "agent/report/text.h"
 #include "agent/verbs/lines.h"
 #include "agent/verbs/summary.h"
 
@@ -170,7 +170,7 @@ enum dk_err dk_verb_use_language(const char *language, struct dk_fault *fault)
     if (strcmp(language, "vi") != 0 && strcmp(language, "en") != 0)
         return dk_fail(fault, DK_ERR_USAGE, "--language", "use vi or en", "'%s' is not a language of dokiem",
                        language);
-    if (!dk_text_use_language(language))
+    if (!dk_language_use(language))
         return dk_fail(fault, DK_ERR_NO_INPUT, "--language",
                        "install dokiem's catalogue vi/LC_MESSAGES/dokiem.mo",
                        "the texts in that language are not there");

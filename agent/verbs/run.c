@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/base/message.h"
 #include "agent/run.h"
 
+#include "agent/base/file.h"
+#include "agent/base/language.h"
+#include "agent/base/message.h"
 #include "agent/report/progress.h"
 #include "agent/report/terminal.h"
-#include "agent/report/text.h"
-#include "agent/base/file.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/ask.h"
 #include "agent/verbs/campaigns.h"
@@ -249,7 +249,7 @@ int dk_verb_run(int argc, char **argv)
     struct choices choices = {0};
     struct dk_fault fault = {0};
 
-    dk_text_system_in_english(); // a record may quote it
+    dk_language_system_in_english(); // a record may quote it
     if (read_arguments(argc, argv, &arguments, &choices, &fault) != DK_OK)
         return dk_verb_fail("run", &fault);
     if (arguments.help_shown)

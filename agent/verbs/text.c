@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/base/parse.h"
+#include "agent/base/language.h"
 #include "agent/report/text.h"
 
 void dk_text_print(const char *text)
@@ -26,7 +27,7 @@ void dk_text_print_padded(const char *text, int columns)
 
 void dk_when_text(struct dk_wall when, char out[static DK_DATE_SIZE])
 {
-    if (strcmp(dk_text_language(), "vi") == 0)
+    if (strcmp(dk_language(), "vi") == 0)
         dk_local_date(when, out);
     else
         dk_wall_rfc3339(when, out);

@@ -2,6 +2,7 @@
 #include "agent/base/parse.h"
 #include "agent/report/progress.h"
 #include "agent/report/terminal.h"
+#include "agent/base/language.h"
 #include "agent/report/text.h"
 #include "tests/harness/harness.h"
 #include "tests/sample/sample.h"
@@ -396,7 +397,7 @@ static void vietnamese_where_the_language_is_asked_for(void)
 {
     CU_ASSERT_PTR_NOT_NULL(setlocale(LC_ALL, "C.UTF-8"));
     setenv("LANGUAGE", "vi", 1);
-    dk_text_bind(DK_CATALOGUES);
+    dk_language_bind(DK_CATALOGUES);
     assert_vietnamese();
 }
 
@@ -408,7 +409,7 @@ static void vietnamese_where_the_system_lacks_the_locale(void)
     snprintf(kept, sizeof kept, "%s", before != NULL ? before : "");
     setenv("LC_ALL", "vi_VN.UTF-8", 1);
     setlocale(LC_ALL, "");
-    dk_text_bind(DK_CATALOGUES);
+    dk_language_bind(DK_CATALOGUES);
     setenv("LC_ALL", kept, 1);
     assert_vietnamese();
 }
@@ -419,7 +420,7 @@ static void english_where_no_language_is_asked_for(void)
 
     setenv("LC_ALL", "C.UTF-8", 1);
     setlocale(LC_ALL, "");
-    dk_text_bind(DK_CATALOGUES);
+    dk_language_bind(DK_CATALOGUES);
     dk_sample_make(&sample, DK_TECHNOLOGY_4G, 36000000);
     report(&sample, &pipe_80);
     CU_ASSERT_TRUE(says("FAIL  download"));
