@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "agent/base/base64url.h"
 #include "agent/base/clock.h"
 #include "agent/base/file.h"
+#include "agent/base/language.h"
 #include "agent/base/parse.h"
 #include "agent/base/sha256.h"
 #include "agent/record/key.h"
@@ -33,7 +35,7 @@ struct arguments {
     const char *operand; // NULL when there is none
 };
 
-static const char usage[] =
+static const char usage[] = N_(
     "usage: dokiem-collector --listen ADDR:PORT --store sqlite:PATH --key FILE\n"
     "       dokiem-collector COMMAND [--store sqlite:PATH] [--key FILE]\n"
     "\n"
@@ -64,7 +66,7 @@ static const char usage[] =
     "  --until DATE         of export: what came before\n"
     "  --after CURSOR       of export: what came after the one that printed this cursor (stderr)\n"
     "  --receipts           of export: each record is followed by its receipt\n"
-    "  --replaces ID        of approve: the device whose place it takes, which is then revoked\n";
+    "  --replaces ID        of approve: the device whose place it takes, which is then revoked\n");
 
 static int fail(const struct dk_fault *fault)
 {
@@ -417,7 +419,7 @@ static enum dk_err export_records(const struct arguments *arguments, struct dk_f
     if (err == DK_OK)
         err = dk_store_rows(store, &filter, print_row, &printing, fault);
     if (err == DK_OK)
-        fprintf(stderr, "dokiem-collector: for what comes later: --after %" PRId64 "\n", printing.cursor);
+        fprintf(stderr, _("dokiem-collector: for what comes later: --after %" PRId64 "\n"), printing.cursor);
     return err;
 }
 
@@ -433,7 +435,7 @@ static enum dk_err check_store(const struct arguments *arguments, struct dk_faul
     if (err == DK_OK)
         err = dk_check(store, key, say, &checked, fault);
     if (err == DK_OK)
-        printf("%" PRId64 " records are as they were received\n", checked);
+        printf(_("%" PRId64 " records are as they were received\n"), checked);
     return err;
 }
 
@@ -567,10 +569,17 @@ int main(int argc, char **argv)
 {
     struct arguments arguments;
     struct dk_fault fault = {0};
+
+    setlocale(LC_ALL, "");
+    dk_language_bind(DK_LOCALE_DIR);
+
     enum dk_err err = read_arguments(argc, argv, &arguments, &fault);
 
+    // What a server answers and logs is English, whoever started it.
+    if (err == DK_OK && !arguments.help && arguments.command[0] == '\0')
+        setlocale(LC_ALL, "C");
     if (err == DK_OK && arguments.help)
-        printf("%s", usage);
+        printf("%s", _(usage));
     else if (err == DK_OK)
         err = run(&arguments, &fault);
     if (err == DK_OK && (fflush(stdout) != 0 || ferror(stdout)))

@@ -2,6 +2,7 @@
 //
 // dokiem-reference: the far ends of the probes, in one process and one thread.
 #include <errno.h>
+#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #include "agent/base/buf.h"
 #include "agent/base/clock.h"
+#include "agent/base/language.h"
 #include "agent/record/key.h"
 #include "probes/reference/http.h"
 #include "probes/reference/listen.h"
@@ -103,6 +105,8 @@ int main(int argc, char **argv)
     dk_auto(key) struct dk_key *word_key = NULL;
     dk_auto(http) struct dk_http *http = NULL;
 
+    setlocale(LC_ALL, "");
+    dk_language_bind(DK_LOCALE_DIR);
     if (dk_reference_options_read(argc, argv, &options, &fault) != DK_OK)
         return complain(&fault);
     if (options.help) {
@@ -113,6 +117,8 @@ int main(int argc, char **argv)
                    ? 0
                    : dk_err_exit_status(DK_ERR_IO);
     }
+    // What a server answers and logs is English, whoever started it.
+    setlocale(LC_ALL, "C");
     signals = open_signals();
     allow_descriptors();
     if (options.http != NULL) {

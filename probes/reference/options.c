@@ -25,25 +25,25 @@ struct option_row {
     }
 
 static const struct option_row rows[] = {
-    TEXT("http", "ADDR:PORT", http, "serve HTTP here: GET /garbage?ckSize=MIB, POST /empty, GET /getIP"),
+    TEXT("http", "ADDR:PORT", http, N_("serve HTTP here: GET /garbage?ckSize=MIB, POST /empty, GET /getIP")),
     TEXT("word-key", "FILE", word_key,
-         "sign what was seen of a run with this key: P-256, PEM (openssl genpkey -algorithm EC\n"
-         "      -pkeyopt ec_paramgen_curve:P-256); the public part is at GET /word/key"),
-    TEXT("stamp", "ADDR:PORT", stamp, "reflect STAMP (RFC 8762) packets here, usually port 862"),
-    TEXT("stamp-key", "FILE", stamp_key, "answer only packets authenticated with this key (hexadecimal)"),
-    NUMBER("connections", connections, 1, 10000, 64, "connections of one client at a time"),
-    NUMBER("total-connections", total_connections, 1, 100000, 512, "connections of all clients at a time"),
+         N_("sign what was seen of a run with this key: P-256, PEM (openssl genpkey -algorithm EC\n"
+            "      -pkeyopt ec_paramgen_curve:P-256); the public part is at GET /word/key")),
+    TEXT("stamp", "ADDR:PORT", stamp, N_("reflect STAMP (RFC 8762) packets here, usually port 862")),
+    TEXT("stamp-key", "FILE", stamp_key, N_("answer only packets authenticated with this key (hexadecimal)")),
+    NUMBER("connections", connections, 1, 10000, 64, N_("connections of one client at a time")),
+    NUMBER("total-connections", total_connections, 1, 100000, 512, N_("connections of all clients at a time")),
     NUMBER("bytes-per-hour", bytes_per_hour, 1000000, INT64_C(1000000000000000), INT64_C(200000000000),
-           "bytes of one client in an hour, both directions"),
-    NUMBER("connection-seconds", connection_seconds, 1, 3600, 120, "longest life of a connection"),
-    NUMBER("idle-seconds", idle_seconds, 1, 3600, 15, "longest silence of a connection"),
+           N_("bytes of one client in an hour, both directions")),
+    NUMBER("connection-seconds", connection_seconds, 1, 3600, 120, N_("longest life of a connection")),
+    NUMBER("idle-seconds", idle_seconds, 1, 3600, 15, N_("longest silence of a connection")),
     NUMBER("packets-per-second", packets_per_second, 1, 1000000, 1000,
-           "STAMP packets of one client that are answered"),
+           N_("STAMP packets of one client that are answered")),
 };
 
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
-static const char see_help[] = "see dokiem-reference --help";
+static const char see_help[] = N_("see dokiem-reference --help");
 
 static const struct option_row *find(const char *argument)
 {
@@ -119,14 +119,15 @@ enum dk_err dk_reference_options_read(int argc, char **argv, struct dk_reference
 enum dk_err dk_reference_options_help(struct dk_buf *out)
 {
     enum dk_err err = dk_buf_printf(
-        out, "usage: dokiem-reference [--http ADDR:PORT] [--stamp ADDR:PORT] [limits]\n\n"
-             "The far end of dokiem's measurements. ADDR is numeric ([::] takes IPv6 and IPv4);\n"
-             "port 0 takes a free one. The addresses in use are printed once they are open.\n\n");
+        out, "%s",
+        _("usage: dokiem-reference [--http ADDR:PORT] [--stamp ADDR:PORT] [limits]\n\n"
+          "The far end of dokiem's measurements. ADDR is numeric ([::] takes IPv6 and IPv4);\n"
+          "port 0 takes a free one. The addresses in use are printed once they are open.\n\n"));
 
     for (size_t i = 0; i < ROWS && err == DK_OK; i++) {
-        err = dk_buf_printf(out, "  --%s %s\n      %s", rows[i].name, rows[i].value, rows[i].help);
+        err = dk_buf_printf(out, "  --%s %s\n      %s", rows[i].name, rows[i].value, _(rows[i].help));
         if (err == DK_OK && rows[i].max != 0)
-            err = dk_buf_printf(out, " (%" PRId64 " to %" PRId64 ", default %" PRId64 ")", rows[i].min,
+            err = dk_buf_printf(out, _(" (%" PRId64 " to %" PRId64 ", default %" PRId64 ")"), rows[i].min,
                                 rows[i].max, rows[i].fallback);
         if (err == DK_OK)
             err = dk_buf_printf(out, "\n");

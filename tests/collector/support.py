@@ -11,6 +11,8 @@ import subprocess
 import time
 import uuid
 
+os.environ["LC_ALL"] = "C"  # the words that are compared are English
+
 N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # order of P-256
 
 

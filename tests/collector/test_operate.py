@@ -55,6 +55,37 @@ class Case(unittest.TestCase):
         return done.stdout
 
 
+class Language(Case):
+    def run_in(self, language, *arguments):
+        done = subprocess.run([COLLECTOR, *arguments], text=True, capture_output=True, timeout=60,
+                              stdin=subprocess.DEVNULL, env=os.environ | {"LC_ALL": "C.UTF-8", "LANGUAGE": language})
+        return done.returncode, done.stdout + done.stderr
+
+    def test_people_are_told_in_their_language(self):
+        for arguments in (["--help"], ["revoke"], ["approve", "ID", "--store", "mysql:x"], ["nonsense"],
+                          ["--listen", "here", "--rate", "x"]):
+            with self.subTest(arguments):
+                english, vietnamese = self.run_in("en", *arguments), self.run_in("vi", *arguments)
+                self.assertEqual(english[0], vietnamese[0])
+                self.assertTrue(english[1].isascii())
+                self.assertFalse(vietnamese[1].isascii(), vietnamese[1])
+
+    def test_what_it_answers_and_logs_is_english(self):
+        collector = self.collector(env=os.environ | {"LC_ALL": "C.UTF-8", "LANGUAGE": "vi"})
+        for path in ("/v1/devices", "/v1/records"):
+            status, answer, _ = collector.request("POST", path, b"nonsense\n", {"Content-Type": "application/jose"})
+            self.assertTrue(answer and answer.isascii(), (status, answer))
+        device = collector.approved(Device(self.path("device")))
+        record = device.record()
+        self.assertEqual(collector.send(record)[0], 201)
+        status, answers = collector.send(device.sign("dokiem-record", device.payload(1, None, reason="another")))
+        self.assertTrue(json.dumps(answers, ensure_ascii=False).isascii(), (status, answers))
+        collector.stop()
+        with open(self.path("collector", "log"), encoding="utf-8") as log:
+            said = log.read()
+        self.assertTrue(said and said.isascii(), said)
+
+
 class Tls(Case):
     def authority(self, name):
         """A CA, and a certificate for this machine by it."""

@@ -14,11 +14,10 @@ FAULTS = (("dk_fail:5", "dk_ini_fail:5"), ("dk_fail:4", "dk_ini_fail:4"))
 
 
 def sources():
-    """The sources of the agent, whose errors are shown in the user's language."""
-    for folder in ("agent", "config", "probes"):
+    """The sources of the programs, whose errors are shown in the user's language."""
+    for folder in ("agent", "collector", "config", "probes"):
         for path, _, names in os.walk(folder):
-            if path != "probes/reference":
-                yield from (os.path.join(path, name) for name in sorted(names) if name.endswith(".c"))
+            yield from (os.path.join(path, name) for name in sorted(names) if name.endswith(".c"))
 
 
 def extract(files, *keywords):
