@@ -328,6 +328,7 @@ X(server_kind, SERVER_KIND)
 X(net, NET)
 X(stop, STOP)
 X(metered, METERED)
+X(sampling, SAMPLING)
 #undef X
 
 // auto is kept as NONE.
@@ -424,6 +425,7 @@ KIND(net, set_net, print_net)
 KIND(stop, set_stop, print_stop)
 KIND(metered, set_metered, print_metered)
 KIND(method, set_method, print_method)
+KIND(sampling, set_sampling, print_sampling)
 KIND(list, set_list, print_list)
 
 #define FIELD(name)                                                                                          \
@@ -445,7 +447,8 @@ KIND(list, set_list, print_list)
 #define ONE_OF(is, words)          KEPT_AS("one of", is, words)
 
 _Static_assert(offsetof(struct dk_settings, servers) == 0, "a server's option is at the same place in each");
-_Static_assert(DK_ONLY_DOWNLOAD == 1 && DK_ONLY_UPLOAD == 2 && DK_ONLY_LATENCY == 4 && DK_ONLY_WIRE == 8,
+_Static_assert(DK_ONLY_DOWNLOAD == 1 && DK_ONLY_UPLOAD == 2 && DK_ONLY_LATENCY == 4 && DK_ONLY_WIRE == 8 &&
+                   DK_ONLY_RESPONSIVENESS == 16,
                "the order of test.only");
 
 static const struct dk_option options[] = {
@@ -488,8 +491,8 @@ static const struct dk_option options[] = {
      .help = N_("with stop = precise: half of the 95 % interval, of the rate")},
     {"test", "max_bytes", NULL, BYTES("1MB", "100GB"), .fallback = "15GB", FIELD(max_bytes),
      .help = N_("most data in each direction")},
-    {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency, wire"),
-     .fallback = "download,upload,latency", FIELD(only),
+    {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency, wire, responsiveness"),
+     .fallback = "download,upload,latency,responsiveness", FIELD(only),
      .help = N_("what to measure; wire: capture the headers of the test's own packets")},
     {"test", "family", "family", ONE_OF(family, "any, ipv4, ipv6, both"), .fallback = "any", FIELD(family),
      .help = N_("Internet protocol to use; both: two runs, IPv4 and IPv6")},
@@ -505,6 +508,8 @@ static const struct dk_option options[] = {
      .help = N_("packets, or requests, of the idle phase")},
     {"latency", "interval", NULL, DURATION("5ms", "10s"), .fallback = "20ms", FIELD(latency_interval_ns),
      .help = N_("time from one to the next")},
+    {"latency", "sampling", NULL, ONE_OF(sampling, "periodic, poisson"), .fallback = "periodic",
+     FIELD(latency_sampling), .help = N_("when they are sent; poisson: that interval is the mean of random ones")},
     {"latency", "timeout", NULL, DURATION("50ms", "10s"), .fallback = "1s", FIELD(latency_timeout_ns),
      .help = N_("a packet that is not answered by then is lost")},
 

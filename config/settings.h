@@ -24,7 +24,8 @@ enum {
     DK_ONLY_UPLOAD = 1 << 1,
     DK_ONLY_LATENCY = 1 << 2,
     DK_ONLY_WIRE = 1 << 3, // a capture of the test's own packets
-    DK_ONLY_ALL = DK_ONLY_DOWNLOAD | DK_ONLY_UPLOAD | DK_ONLY_LATENCY,
+    DK_ONLY_RESPONSIVENESS = 1 << 4, // of the loaded line
+    DK_ONLY_ALL = DK_ONLY_DOWNLOAD | DK_ONLY_UPLOAD | DK_ONLY_LATENCY | DK_ONLY_RESPONSIVENESS,
 };
 
 // Texts are UTF-8 without control characters; "" means not set.
@@ -62,6 +63,7 @@ struct dk_settings {
     enum dk_method latency_method; // NONE: the first that works
     int64_t latency_count;
     int64_t latency_interval_ns;
+    enum dk_sampling latency_sampling;
     int64_t latency_timeout_ns;
     // [budget]
     int64_t budget_daily_bytes, budget_monthly_bytes; // 0: no limit

@@ -50,8 +50,11 @@ struct dk_plan {
     int64_t max_bytes;       // payload bound of one direction; reaching it ends the phase with stop = budget
     enum dk_method latency_method; // the one that was asked for; NONE: whichever works
     enum dk_phase phase;     // in which a latency probe runs: where its result goes
+    struct dk_mono load_start; // of a probe that accompanies a load: the load's common start, and what it has moved
+    int64_t load_bps;          // since then; 0: not known
     int64_t latency_count;   // packets or requests
-    int64_t latency_interval_ns;
+    int64_t latency_interval_ns; // POISSON: the mean
+    enum dk_sampling latency_sampling;
     int64_t latency_timeout_ns;
 };
 

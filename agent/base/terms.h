@@ -79,6 +79,18 @@
     X(KERNEL, "kernel") /* the kernel, both times of every round trip */                                     \
     X(MIXED, "mixed")   /* now one, now the other */
 
+// How the moments of sending are chosen.
+#define DK_SAMPLING_LIST(X)                                                                                  \
+    X(PERIODIC, "periodic") /* RFC 3432: always the same interval */                                         \
+    X(POISSON, "poisson")   /* RFC 2330 section 11.1.1: intervals of an exponential distribution */
+
+// In responsiveness: how far its measurement came (draft-ietf-ippm-responsiveness, "Confidence
+// of Test-Results").
+#define DK_CONFIDENCE_LIST(X)                                                                                \
+    X(LOW, "low")       /* fewer than four intervals after the rate had become stable */                     \
+    X(MEDIUM, "medium") /* four, but it did not become stable */                                             \
+    X(HIGH, "high")     /* it became stable */
+
 // How the payload of a throughput test went through the device.
 #define DK_PATH_LIST(X)                                                                                      \
     X(COPIED, "copied")     /* read or written by the program, decrypted or encrypted where there is TLS */   \
@@ -110,6 +122,8 @@
     X(outcome, OUTCOME)                                                                                      \
     X(method, METHOD)                                                                                        \
     X(timestamps, TIMESTAMPS)                                                                                \
+    X(sampling, SAMPLING)                                                                                    \
+    X(confidence, CONFIDENCE)                                                                                \
     X(path, PATH)                                                                                            \
     X(kind, KIND)                                                                                            \
     X(rule_family, FAMILY_OF_RULE)
@@ -149,6 +163,12 @@ enum dk_method { DK_METHOD_LIST(X) };
 #undef X
 #define X(name, text) DK_TIMESTAMPS_##name,
 enum dk_timestamps { DK_TIMESTAMPS_LIST(X) };
+#undef X
+#define X(name, text) DK_SAMPLING_##name,
+enum dk_sampling { DK_SAMPLING_LIST(X) };
+#undef X
+#define X(name, text) DK_CONFIDENCE_##name,
+enum dk_confidence { DK_CONFIDENCE_LIST(X) };
 #undef X
 #define X(name, text) DK_PATH_##name,
 enum dk_path { DK_PATH_LIST(X) };
