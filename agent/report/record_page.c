@@ -391,10 +391,13 @@ static void add_throughputs(struct dk_markup *m, const json_t *record)
     dk_markup_add(m, "</td></tr>\n</tbody></table></div>\n");
 }
 
-static void latency_row(struct dk_markup *m, const json_t *latency, const char *label)
+static void latency_row(struct dk_markup *m, const json_t *record, const char *phase, const char *label)
 {
     static const char *const keys[] = {"rtt_median_ns", "rtt_min_ns", "rtt_p95_ns", "rtt_max_ns", "pdv_p95_ns"};
-    int64_t added_ns = dk_field_integer(latency, "loaded_minus_idle_ns", INT64_MIN);
+    const json_t *latency = dk_field(dk_field(record, "latency"), phase),
+                 *responsiveness = dk_field(dk_field(record, "responsiveness"), phase);
+    int64_t added_ns = dk_field_integer(latency, "loaded_minus_idle_ns", INT64_MIN),
+            rpm = dk_field_integer(responsiveness, "rpm", -1);
 
     if (dk_field_integer(latency, "sent", -1) < 0)
         return;
@@ -408,6 +411,13 @@ static void latency_row(struct dk_markup *m, const json_t *latency, const char *
     }
     dk_markup_add(m, added_ns < 0 && added_ns != INT64_MIN ? "<td>−" : "<td>");
     add_number(m, added_ns >= 0 ? added_ns : added_ns == INT64_MIN ? -1 : -added_ns, MEGA, 2, "");
+    dk_markup_add(m, "</td><td>");
+    add_number(m, rpm, 1, 0, "");
+    if (rpm >= 0) {
+        dk_markup_add(m, " (");
+        add_code(m, dk_field_text(responsiveness, "confidence"));
+        dk_markup_add(m, ")");
+    }
     dk_markup_addf(m, "</td><td>%lld / %lld</td><td>", (long long)dk_field_integer(latency, "lost", 0),
                    (long long)dk_field_integer(latency, "sent", 0));
     add_code(m, dk_field_text(latency, "method"));
@@ -417,7 +427,8 @@ static void latency_row(struct dk_markup *m, const json_t *latency, const char *
 static void add_latencies(struct dk_markup *m, const json_t *record)
 {
     const char *const columns[] = {_("median, ms"), _("min, ms"),     _("p95, ms"), _("max, ms"),
-                                   _("PDV, ms"),    _("− idle, ms"), _("lost / sent"), _("method")};
+                                   _("PDV, ms"),    _("− idle, ms"), "RPM",        _("lost / sent"),
+                                   _("method")};
 
     dk_markup_add(m, "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">");
     dk_markup_words(m, "%s", _("Latency"));
@@ -428,66 +439,13 @@ static void add_latencies(struct dk_markup *m, const json_t *record)
         dk_markup_add(m, "</th>");
     }
     dk_markup_add(m, "</tr></thead>\n<tbody>\n");
-    latency_row(m, dk_field(record, "latency.idle"), _("idle"));
-    latency_row(m, dk_field(record, "latency.download"), _("during download"));
-    latency_row(m, dk_field(record, "latency.upload"), _("during upload"));
+    latency_row(m, record, "idle", _("idle"));
+    latency_row(m, record, "download", _("during download"));
+    latency_row(m, record, "upload", _("during upload"));
     dk_markup_add(m, "</tbody></table></div>\n<p class=\"soft\">");
     dk_markup_words(m, "%s",
-                    _("PDV: packet delay variation, p95 − min (RFC 5481). − idle: by how much the median is longer "
-                      "than without load."));
-    dk_markup_add(m, "</p>\n");
-}
-
-// One row of the table of responsiveness; none without a figure.
-static void responsiveness_row(struct dk_markup *m, const json_t *figure, const char *label)
-{
-    static const char *const keys[] = {"tcp_ns", "tls_ns", "http_ns", "self_ns"};
-
-    if (!dk_field_is(figure, "status", "ok"))
-        return;
-    dk_markup_add(m, "<tr><th scope=\"row\">");
-    dk_markup_words(m, "%s", label);
-    dk_markup_add(m, "</th><td>");
-    add_number(m, dk_field_integer(figure, "rpm", -1), 1, 0, "");
-    dk_markup_add(m, "</td><td>");
-    add_code(m, dk_field_text(figure, "confidence"));
-    dk_markup_add(m, "</td><td>");
-    add_number(m, dk_field_integer(figure, "foreign_rpm", -1), 1, 0, "");
-    dk_markup_add(m, "</td><td>");
-    add_number(m, dk_field_integer(figure, "self_rpm", -1), 1, 0, "");
-    dk_markup_add(m, "</td>");
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        dk_markup_add(m, "<td>");
-        add_number(m, dk_field_integer(figure, keys[i], -1), MEGA, 2, "");
-        dk_markup_add(m, "</td>");
-    }
-    dk_markup_add(m, "</tr>\n");
-}
-
-static void add_responsiveness(struct dk_markup *m, const json_t *record)
-{
-    const json_t *download = dk_field(record, "responsiveness.download"),
-                 *upload = dk_field(record, "responsiveness.upload");
-    const char *const columns[] = {_("RPM"),     _("confidence"), _("new connections, RPM"), _("streams, RPM"),
-                                   _("TCP, ms"), _("TLS, ms"),    _("HTTP, ms"),             _("streams, ms")};
-
-    if (!dk_field_is(download, "status", "ok") && !dk_field_is(upload, "status", "ok"))
-        return;
-    dk_markup_add(m, "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">");
-    dk_markup_words(m, "%s", _("Responsiveness"));
-    dk_markup_add(m, "</th>");
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
-        dk_markup_add(m, "<th scope=\"col\">");
-        dk_markup_words(m, "%s", columns[i]);
-        dk_markup_add(m, "</th>");
-    }
-    dk_markup_add(m, "</tr></thead>\n<tbody>\n");
-    responsiveness_row(m, download, _("during download"));
-    responsiveness_row(m, upload, _("during upload"));
-    dk_markup_add(m, "</tbody></table></div>\n<p class=\"soft\">");
-    dk_markup_words(m, "%s",
-                    _("Round trips a minute (RPM) while the line is loaded, after draft-ietf-ippm-responsiveness: more "
-                      "is better; 300 are 200 ms, 1000 are 60 ms, 6000 are 10 ms."));
+                    _("PDV: delay variation, p95 − min (RFC 5481). − idle: compared with no load. RPM: round trips a "
+                      "minute under load."));
     dk_markup_add(m, "</p>\n");
 }
 
@@ -555,7 +513,6 @@ static void add_plots(struct dk_markup *m, const json_t *record, int level)
     dk_plot_latency(m, record);
     dk_plot_latency_shares(m, record);
     add_latencies(m, record);
-    add_responsiveness(m, record);
 }
 
 void dk_report_record(struct dk_markup *m, const struct dk_report_item *item, int level)

@@ -425,7 +425,8 @@ static void read_recording(const char *path, char words[5][DK_ADDRESS_SIZE])
 
 static void print_result(const struct dk_latency *r, int64_t data_used_bytes)
 {
-    printf("{\"status\": \"%s\", \"reason\": \"%s\", \"method\": \"%s\", \"timestamps\": \"%s\", \"sampling\": \"%s\",\n"
+    printf("{\"status\": \"%s\", \"reason\": \"%s\", \"method\": \"%s\", \"timestamps\": \"%s\", "
+           "\"sampling\": \"%s\",\n"
            " \"sent\": %" PRId64 ", \"received\": %" PRId64 ", \"lost\": %" PRId64 ", \"late\": %" PRId64
            ", \"duplicate\": %" PRId64 ", \"reordered\": %" PRId64 ", \"foreign\": %" PRId64 ",\n"
            " \"directed\": %d, \"lost_forward\": %" PRId64 ", \"lost_return\": %" PRId64 ",\n"
@@ -437,9 +438,10 @@ static void print_result(const struct dk_latency *r, int64_t data_used_bytes)
            " \"pdv_p95_ns\": %" PRId64 ", \"ipdv_mean_ns\": %" PRId64 ", \"data_used_bytes\": %" PRId64 ",\n"
            " \"series_ns\": [",
            dk_status_text(r->status), r->reason, dk_method_text(r->method), dk_timestamps_text(r->timestamps),
-           dk_sampling_text(r->sampling), r->sent, r->received, r->lost, r->late, r->duplicate, r->reordered, r->foreign,
-           r->directed, r->lost_forward, r->lost_return, r->reflector_clock, r->reflector_timestamps, r->interval_ns,
-           r->timeout_ns, r->send_late_median_ns, r->send_late_max_ns, r->rtt_min_ns, r->rtt_median_ns, r->rtt_p95_ns,
+           dk_sampling_text(r->sampling), r->sent, r->received, r->lost, r->late, r->duplicate, r->reordered,
+           r->foreign, r->directed, r->lost_forward, r->lost_return, r->reflector_clock, r->reflector_timestamps,
+           r->interval_ns, r->timeout_ns, r->send_late_median_ns, r->send_late_max_ns, r->rtt_min_ns,
+           r->rtt_median_ns, r->rtt_p95_ns,
            r->rtt_p99_ns, r->rtt_max_ns, r->pdv_p95_ns, r->ipdv_mean_ns, data_used_bytes);
     for (int64_t i = 0; i < r->sent; i++)
         printf("%s%" PRId64, i > 0 ? ", " : "", r->series_ns[i]);
