@@ -601,7 +601,7 @@ static void sends_at_random_where_that_was_asked_for(void)
     struct dk_plan plan;
 
     far_end_open(&end, AF_INET, 0);
-    end.behave = answer;
+    CU_ASSERT_EQUAL_FATAL(dk_reflector_new(end.fd, 1000, NULL, &end.reflector, NULL), DK_OK);
     plan = plan_for(end.address);
     for (int poisson = 0; poisson < 2; poisson++) {
         plan.latency_sampling = poisson == 1 ? DK_SAMPLING_POISSON : DK_SAMPLING_PERIODIC;
@@ -635,6 +635,7 @@ int main(int argc, char **argv)
                                            DK_CASE(an_optional_reflector_is_given_up),
                                            DK_CASE(what_cannot_be_reached_says_why),
                                            DK_CASE(cancelling_keeps_the_counts),
+                                           DK_CASE(sends_at_random_where_that_was_asked_for),
                                            {0}};
 
     return dk_harness_main(argc, argv, "stamp_sender", cases);
