@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/measure.h"
 
+#include "agent/base/sandbox.h"
 #include "probes/candidates.h"
 #include "probes/capture/live.h"
 #include "probes/choice.h"
 #include "probes/loop.h"
 #include "probes/probe.h"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -285,6 +287,9 @@ static enum dk_err measure_captured(struct session *session, struct dk_fault *fa
 
     if (err != DK_OK)
         return dk_fail(fault, err, "wire", NULL, "the capture cannot begin");
+    // All is open that needs it.
+    if (session->hooks->last)
+        (void)dk_sandbox_drop(UINT64_C(1) << CAP_NET_RAW);
     err = measure_figures(session, fault);
     if (err == DK_OK && live != NULL) {
         err = dk_live_conclude(live, wire);
@@ -321,6 +326,7 @@ static void make_plan(struct session *session, const struct dk_server_settings *
         .latency_count = settings->latency_count,
         .latency_interval_ns = settings->latency_interval_ns,
         .latency_timeout_ns = settings->latency_timeout_ns,
+        .raw = session->hooks != NULL ? session->hooks->raw : NULL,
     };
 }
 
