@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run that waits for its server, looked at from outside: its walls, and that the key is elsewhere."""
+"""A run that waits for its server, looked at from outside: its walls, and that the key is elsewhere; and a kernel that
+has no walls to offer."""
 
+import ctypes
+import errno
 import json
 import os
+import platform
 import signal
+import struct
 import subprocess
 import sys
 import unittest
@@ -71,6 +76,46 @@ class Walls(unittest.TestCase):
         self.agent.run("run")
         self.assertFalse(os.path.exists(old))
         self.assertTrue(os.path.exists(new))
+
+
+# Of prctl() and landlock_create_ruleset().
+CALLS = {"x86_64": (157, 444), "aarch64": (167, 444)}.get(platform.machine())
+PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2
+RET_ALLOW, RET_ERRNO = 0x7FFF0000, 0x00050000
+LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06
+
+
+def be_an_old_kernel():
+    """From now on this process, and what it starts, is told that there is no Landlock and no seccomp."""
+    prctl, landlock = CALLS
+    code = [(LOAD, 0, 0, 0), (EQUAL, 4, 0, landlock), (EQUAL, 0, 2, prctl), (LOAD, 0, 0, 16),
+            (EQUAL, 2, 0, PR_SET_SECCOMP), (RETURN, 0, 0, RET_ALLOW), (RETURN, 0, 0, RET_ERRNO | errno.ENOSYS),
+            (RETURN, 0, 0, RET_ERRNO | errno.EINVAL)]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("<HBBI", *row) for row in code))
+    header = ctypes.create_string_buffer(struct.pack("@HP", len(code), ctypes.addressof(program)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or \
+            libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, header, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "no filter can be set")
+
+
+@unittest.skipIf(CALLS is None or not capable("seccomp"), "this machine cannot play an older one")
+class WithoutWalls(unittest.TestCase):
+    def test_works_and_says_so(self):
+        with Agent() as agent:
+            done = agent.run("capabilities", "--format", "json", preexec_fn=be_an_old_kernel)
+            rows = {row["name"]: row["available"] for row in json.loads(done.stdout)["system"]}
+            self.assertEqual([rows[name] for name in ("landlock", "landlock-tcp", "seccomp")], [False] * 3)
+            with Silent() as server:
+                run = agent.start("run", "--server", server.url, "--stamp", "off", preexec_fn=be_an_old_kernel)
+                self.assertTrue(server.reached.wait(20))
+                found = status(run.pid)
+                self.assertEqual(int(found["CapEff"], 16), 0)
+                run.send_signal(signal.SIGINT)
+                run.communicate(timeout=20)
+            self.assertEqual(run.returncode, 130)
+            done = agent.run("verify", os.path.join(agent.state, "journal"), preexec_fn=be_an_old_kernel)
+            self.assertEqual(done.returncode, 0, done.stderr)
 
 
 if __name__ == "__main__":
