@@ -171,6 +171,21 @@ enum dk_err dk_device_settle(const char *state_dir, struct dk_journal *journal, 
     return err == DK_OK ? dk_device_chain(state_dir, *key, out, fault) : err;
 }
 
+enum dk_err dk_device_unchanged(struct dk_journal *journal, const char *key_id, int64_t seq, struct dk_fault *fault)
+{
+    dk_auto(key) struct dk_key *next = NULL;
+    char from[DK_SHA256_TEXT_SIZE] = "", sha256[DK_SHA256_TEXT_SIZE];
+    int64_t head = 0;
+    enum dk_err err = dk_journal_head(journal, &head, sha256, fault);
+
+    if (err != DK_OK || head == seq)
+        return err;
+    err = successor(journal, from, &next, fault);
+    if (err != DK_OK || strcmp(next != NULL ? dk_key_id(next) : from, key_id) == 0 || from[0] == '\0')
+        return err;
+    return dk_fail(fault, DK_ERR_NOT_NOW, "run", "run it again", "this device's key was changed meanwhile");
+}
+
 // The new key: the one named, or one that was made for a change broken off before, or a fresh one.
 static enum dk_err get_new_key(const char *state_dir, const char *new_key_name, const struct dk_key *old_key,
                                struct dk_key **out, struct dk_fault *fault)

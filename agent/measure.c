@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/measure.h"
 
+#include "agent/base/sandbox.h"
 #include "probes/candidates.h"
 #include "probes/capture/live.h"
 #include "probes/choice.h"
@@ -10,6 +11,7 @@
 #include "probes/responsiveness/rpm.h"
 #include "probes/stats.h"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -376,6 +378,9 @@ static enum dk_err measure_captured(struct session *session, struct dk_fault *fa
 
     if (err != DK_OK)
         return dk_fail(fault, err, "wire", NULL, "the capture cannot begin");
+    // All is open that needs it.
+    if (session->hooks->last)
+        (void)dk_sandbox_drop(UINT64_C(1) << CAP_NET_RAW);
     err = measure_figures(session, fault);
     if (err == DK_OK && live != NULL) {
         err = dk_live_conclude(live, wire);
@@ -413,6 +418,7 @@ static void make_plan(struct session *session, const struct dk_server_settings *
         .latency_interval_ns = settings->latency_interval_ns,
         .latency_sampling = settings->latency_sampling,
         .latency_timeout_ns = settings->latency_timeout_ns,
+        .raw = session->hooks != NULL ? session->hooks->raw : NULL,
     };
 }
 

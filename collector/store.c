@@ -299,7 +299,7 @@ enum dk_err dk_store_open(const char *url, struct dk_store **out, struct dk_faul
     if (code != SQLITE_OK || sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
         sqlite3_exec(store->db,
                      "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
-                     "PRAGMA journal_size_limit=67108864",
+                     "PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY",
                      NULL, NULL, NULL) != SQLITE_OK)
         return fail_store(store, fault);
 

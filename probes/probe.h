@@ -28,6 +28,11 @@ struct dk_thresholds {
     } at[DK_THRESHOLDS_MAX];
 };
 
+// Raw sockets for ICMP echo, opened while that was allowed (dk_icmp_open_raw); -1 where there is none.
+struct dk_raw_sockets {
+    int icmp, icmp6;
+};
+
 // What is to be measured, resolved from settings by the pipeline. Strings are borrowed and outlive the run.
 struct dk_plan {
     const char *url;         // of the reference server, as configured
@@ -56,6 +61,7 @@ struct dk_plan {
     int64_t latency_interval_ns; // POISSON: the mean
     enum dk_sampling latency_sampling;
     int64_t latency_timeout_ns;
+    const struct dk_raw_sockets *raw; // NULL: opened when needed
 };
 
 enum dk_privilege {

@@ -97,10 +97,12 @@ typedef enum dk_err dk_journal_judge(struct dk_journal *journal, int64_t seq, st
 
 // Removes the oldest delivered records while the journal is over `max_bytes` or they are older than `max_age_ns`
 // (by file time). The last record, every undelivered one and what is still of worth stay. Also sweeps up what a power
-// cut left behind: temporary files a day old in the state folder and below, receipts whose record is gone.
-// Errors: IO, MEMORY.
+// cut left behind: temporary files a day old, receipts whose record is gone. Errors: IO, MEMORY.
 enum dk_err dk_journal_prune(struct dk_journal *journal, int64_t max_bytes, int64_t max_age_ns,
                              dk_journal_judge *judge, struct dk_fault *fault);
+
+// Removes what a power cut or a kill left of a write in one folder: temporary files a day old.
+void dk_journal_sweep(const char *folder);
 
 // Undelivered records that have no room any more: the `count` of them from `first_seq` to `last_seq`.
 struct dk_journal_excess {

@@ -28,6 +28,9 @@ struct dk_key {
     bool has_private;
     char x[FIELD_TEXT_SIZE], y[FIELD_TEXT_SIZE]; // the public point, base64url
     char id[DK_SHA256_TEXT_SIZE];
+    dk_key_signs *sign; // in place of pkey; NULL for none
+    void (*end)(void *signer);
+    void *signer;
 };
 
 // The order n of P-256 (FIPS 186-5, SP 800-186 section 3.2.1.3) and n/2, rounded down.
@@ -370,6 +373,10 @@ enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len,
 {
     unsigned char der[128];
     size_t der_len = sizeof der;
+
+    if (key->sign != NULL)
+        return key->sign(key->signer, data, len, out, fault);
+
     auto_with(free_digest_context) EVP_MD_CTX *context = EVP_MD_CTX_new();
 
     if (context == NULL)
@@ -379,6 +386,13 @@ enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len,
         EVP_DigestSign(context, der, &der_len, data, len) != 1 || !der_to_raw(der, der_len, out))
         return fail_crypto(fault, "sign");
     return DK_OK;
+}
+
+void dk_key_delegate(struct dk_key *key, dk_key_signs *sign, void (*end)(void *signer), void *signer)
+{
+    key->sign = sign;
+    key->end = end;
+    key->signer = signer;
 }
 
 static int raw_to_der(const uint8_t raw[static DK_SIGNATURE_SIZE], unsigned char **der)
@@ -433,6 +447,8 @@ void dk_key_free(struct dk_key *key)
 {
     if (key == NULL)
         return;
+    if (key->end != NULL)
+        key->end(key->signer);
     EVP_PKEY_free(key->pkey);
     free(key);
 }

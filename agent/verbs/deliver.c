@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/base/message.h"
+#include "agent/verbs/confine.h"
 #include "agent/verbs/delivery.h"
 
 #include "agent/base/clock.h"
@@ -19,6 +20,7 @@ int dk_verb_deliver(int argc, char **argv)
     };
     struct dk_arguments arguments;
     struct dk_deliver_result result = {0};
+    dk_auto_keys struct dk_keys device_keys = {0};
     struct dk_fault fault = {0};
     enum dk_err err = dk_arguments_read(argc, argv, DK_ARGUMENTS_PLAIN, own, &arguments, &fault);
 
@@ -30,7 +32,11 @@ int dk_verb_deliver(int argc, char **argv)
         err = dk_settings_set_argument(&arguments.settings, "collector", url, &fault);
     if (err != DK_OK)
         return dk_verb_fail("deliver", &fault);
-    err = dk_delivery(&arguments.settings, dk_interrupt_fd(), &result, &fault);
+    err = dk_delivery_keys(arguments.settings.state_dir, NULL, &device_keys, &fault);
+    if (err != DK_OK)
+        return dk_verb_fail("deliver", &fault);
+    dk_confine_measuring(&arguments.settings);
+    err = dk_delivery(&arguments.settings, &device_keys, dk_interrupt_fd(), &result, &fault);
     if (err == DK_OK || result.delivered + result.refused + result.waiting > 0)
         printf(_("delivered %" PRId64 ", refused %" PRId64 ", waiting %" PRId64 "\n"), result.delivered,
                result.refused, result.waiting);

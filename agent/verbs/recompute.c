@@ -14,6 +14,7 @@
 #include "agent/record/record.h"
 #include "agent/record/seal.h"
 #include "agent/verbs/arguments.h"
+#include "agent/verbs/confine.h"
 #include "agent/verbs/lines.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
@@ -328,6 +329,9 @@ int dk_verb_recompute(int argc, char **argv)
                       "nothing to recompute");
     if (err == DK_OK)
         err = dk_format_is_json(format, &r.json, &fault);
+    if (err == DK_OK)
+        dk_confine_reading(arguments.operands, (size_t)arguments.operand_count, (const char *const[]){profile, NULL},
+                           arguments.settings.state_dir, NULL);
     r.profile = profile;
     r.state_dir = arguments.settings.state_dir;
     for (int i = 0; i < arguments.operand_count && err == DK_OK; i++)

@@ -9,6 +9,7 @@
 #include "agent/base/message.h"
 #include "agent/record/seal.h"
 #include "agent/verbs/arguments.h"
+#include "agent/verbs/confine.h"
 #include "agent/verbs/keys.h"
 #include "agent/verbs/lines.h"
 #include "agent/verbs/text.h"
@@ -145,6 +146,9 @@ int dk_verb_verify(int argc, char **argv)
         err = dk_ring_read_path(collector_file, DK_ROLE_COLLECTOR, &ring, &fault);
     if (err == DK_OK && server_file != NULL)
         err = dk_ring_read_path(server_file, DK_ROLE_ANY, &servers, &fault);
+    if (err == DK_OK)
+        dk_confine_reading(arguments.operands, (size_t)arguments.operand_count, (const char *const[]){evidence, NULL},
+                           arguments.settings.state_dir, NULL);
     if (err == DK_OK)
         err = verify(&ring, &servers, arguments.operands, arguments.operand_count, evidence, json, &fault);
     return err == DK_OK ? 0 : dk_verb_fail("verify", &fault);
