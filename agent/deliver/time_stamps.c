@@ -83,7 +83,8 @@ static enum dk_err ask(struct fetching *f, int64_t seq, struct dk_time_stamp_que
     f->response.retry_after_ns = 0;
     if (err != DK_OK)
         return err;
-    err = dk_exchange(&f->exchange, "", "application/timestamp-query", request.data, request.len, &f->response, &why);
+    err = dk_exchange(&f->exchange, "", "application/timestamp-query", request.data, request.len, &f->response,
+                      &why);
     if (err != DK_OK)
         return fail_exchange(f, err, &why, fault);
     if (f->response.status == 429 || f->response.status >= 500)

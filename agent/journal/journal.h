@@ -3,8 +3,8 @@
 // The chain of sealed records on disk: STATE/journal/NNNNNNNNNN.jws, exactly one JWS per file, so that
 // sha256sum(1) of a file is the `prev` of the next record and any JOSE tool reads it as it is. The head is
 // read from the files; no second file can disagree with it. Beside a record: NNNNNNNNNN.receipt.jws once it was
-// delivered, NNNNNNNNNN.refused once a collector called it malformed (its words inside), NNNNNNNNNN.tsr once it was time
-// stamped.
+// delivered, NNNNNNNNNN.refused once a collector called it malformed (its words inside), NNNNNNNNNN.tsr once it has a
+// time stamp.
 #pragma once
 
 #include "agent/base/buf.h"

@@ -78,9 +78,14 @@ enum dk_err dk_tsa_read_text(const char *name, const char *pem, size_t len, stru
     bool at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
 
     ERR_clear_error();
-    if (count == 0 || !at_end)
-        return dk_fail(fault, DK_ERR_DATA, name, "give the certificate of the authority, or of the one above it, as PEM",
-                       count == 0 ? "holds no certificate" : "holds a certificate that cannot be read");
+    if (!at_end)
+        return dk_fail(fault, DK_ERR_DATA, name,
+                       "give the certificate of the authority, or of the one above it, as PEM",
+                       "holds a certificate that cannot be read");
+    if (count == 0)
+        return dk_fail(fault, DK_ERR_DATA, name,
+                       "give the certificate of the authority, or of the one above it, as PEM",
+                       "holds no certificate");
     // A TSA's own certificate is enough: it pins that one.
     if (X509_STORE_set_flags(tsa->store, X509_V_FLAG_PARTIAL_CHAIN) != 1)
         return out_of_memory(fault);
@@ -214,8 +219,8 @@ static bool read_time(const ASN1_GENERALIZEDTIME *from, struct dk_wall *out)
         if (i > TIME_DIGITS && i <= TIME_DIGITS + 3)
             milliseconds[i - TIME_DIGITS - 1] = text[i];
     }
-    snprintf(rfc3339, sizeof rfc3339, "%.4s-%.2s-%.2sT%.2s:%.2s:%.2s.%sZ", text, text + 4, text + 6, text + 8, text + 10,
-             text + 12, milliseconds);
+    snprintf(rfc3339, sizeof rfc3339, "%.4s-%.2s-%.2sT%.2s:%.2s:%.2s.%sZ", text, text + 4, text + 6, text + 8,
+             text + 10, text + 12, milliseconds);
     return dk_wall_parse(rfc3339, out);
 }
 
@@ -293,7 +298,8 @@ static enum dk_err check_signature(const struct dk_tsa *tsa, PKCS7 *token, struc
     int nid = OBJ_obj2nid(algorithm);
 
     if (nid != NID_sha256 && nid != NID_sha384 && nid != NID_sha512)
-        return dk_fail(fault, DK_ERR_DATA, where, NULL, "it is signed with another hash than SHA-256, SHA-384 or SHA-512");
+        return dk_fail(fault, DK_ERR_DATA, where, NULL,
+                       "it is signed with another hash than SHA-256, SHA-384 or SHA-512");
     if (token->d.sign->cert == NULL || sk_X509_num(token->d.sign->cert) == 0)
         return dk_fail(fault, DK_ERR_DATA, where, NULL, "it does not hold the authority's certificate");
     X509_VERIFY_PARAM_set_time(X509_STORE_get0_param(tsa->store), stamp->time.ns / DK_NS_PER_S);

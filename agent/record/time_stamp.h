@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Time stamps by RFC 3161: an authority (TSA) signs that a hash existed at a time. The hash is the SHA-256 of a record's
-// JWS, the bytes of its file in the journal: the same as `prev` of the next record and `record_sha256` of a receipt.
+// Time stamps by RFC 3161: an authority (TSA) signs that a hash existed at a time. The hash is the SHA-256 of a
+// record's JWS, the bytes of its file in the journal: as `prev` of the next record and `record_sha256` of a receipt.
 // Since each record holds the hash of the one before it, a stamp of one record covers every record before it too.
 // What is kept is the authority's whole reply (a DER TimeStampResp), so that any other program can check it.
 #pragma once

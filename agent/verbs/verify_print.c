@@ -73,7 +73,7 @@ static void print_time_stamp(const struct dk_item *item, const struct dk_stamped
     if (stamped->seq == item->head.seq)
         printf(_(", time-stamped %s by %s"), date, stamped->by->authority);
     else
-        printf(_(", there before %s by the time stamp of record %lld by %s"), date, (long long)stamped->seq,
+        printf(_(", existed before %s: time stamp of record %lld by %s"), date, (long long)stamped->seq,
                stamped->by->authority);
 }
 
@@ -376,9 +376,10 @@ static enum dk_err print_object(const struct dk_verifier *v, struct telling *t, 
         evidence = json_pack("{s:I, s:I, s:I}", "ok", (json_int_t)result->evidence_good, "bad",
                              (json_int_t)result->evidence_bad, "missing", (json_int_t)result->evidence_missing);
     return dk_json_print(
-        json_pack("{s:O, s:O, s:{s:I, s:I, s:I}, s:o*, s:o*, s:s}", "records", records, "chain", t->chains, "receipts", "ok",
-                  (json_int_t)v->receipts_good, "unchecked", (json_int_t)v->receipts_unchecked, "without_record",
-                  (json_int_t)v->receipts_alone, "time_stamps", all_time_stamps(result->time_stamps), "evidence", evidence, "status", result->good ? "ok" : "bad"),
+        json_pack("{s:O, s:O, s:{s:I, s:I, s:I}, s:o*, s:o*, s:s}", "records", records, "chain", t->chains, "receipts",
+                  "ok", (json_int_t)v->receipts_good, "unchecked", (json_int_t)v->receipts_unchecked, "without_record",
+                  (json_int_t)v->receipts_alone, "time_stamps", all_time_stamps(result->time_stamps), "evidence",
+                  evidence, "status", result->good ? "ok" : "bad"),
         fault);
 }
 
@@ -393,8 +394,8 @@ enum dk_err dk_verify_print_json(const struct dk_verifier *v, struct dk_verify_r
         const struct dk_stamped *stamped = out->time_stamps->tsa != NULL ? &out->time_stamps->stamped[i] : NULL;
 
         if (item->proof != DK_PROOF_GOOD || !item->is_receipt)
-            if (json_array_append_new(records, item->proof == DK_PROOF_GOOD ? good_item(item, stamped) : bad_item(item)) !=
-                0)
+            if (json_array_append_new(records, item->proof == DK_PROOF_GOOD ? good_item(item, stamped)
+                                                                            : bad_item(item)) != 0)
                 t.err = DK_ERR_MEMORY;
     }
 
