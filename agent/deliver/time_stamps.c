@@ -97,7 +97,7 @@ static enum dk_err ask(struct fetching *f, int64_t seq, struct dk_time_stamp_que
     err = dk_time_stamp_check(f->options->tsa, query, f->response.body.data, f->response.body.len, &stamp, &why);
     if (err == DK_ERR_DATA || err == DK_ERR_NOT_NOW)
         return dk_fail(fault, err, url,
-                       "check [time_stamp] url, ca_file and policy, and the clock of this machine; all records are kept",
+                       "check [time_stamp] url, ca_file and policy; all records are kept",
                        "the time stamp of record %lld is not good, and is not kept: %s", (long long)seq, why.what);
     if (err != DK_OK)
         return dk_fail(fault, err, why.where, why.todo, "%s", why.what);
