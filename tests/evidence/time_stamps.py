@@ -322,6 +322,24 @@ class TimeStamps(unittest.TestCase):
         self.record(words="by another policy than was asked")
         self.nothing_kept()
 
+    def test_a_certificate_that_has_expired_since(self):
+        expired = authority("Expired TSA", expired=True)  # from 2020 to 2021; pinned
+        self.configure(ca_file=expired.certificate)
+
+        def of_2020(query):
+            info = self.info(query)
+            at = info.index(b"\x18\x0f20") + 2
+            return self.sealed(info[:at] + b"20200601000000Z" + info[at + 15:], expired)
+        self.server.spoil = of_2020
+        self.record()
+        record = self.verified(ca=expired.certificate)["records"][0]
+        self.assertEqual((record["time_stamp"]["status"], record["time_stamp"]["time"], record["doubt"]),
+                         ("own", "2020-06-01T00:00:00.000Z", "stamped_before_its_end"))
+        check = ["ts", "-verify", "-data", self.path(1, "jws"), "-in", self.path(1), "-partial_chain", "-CAfile",
+                 expired.certificate]
+        openssl(*check, "-attime", "1590969600")
+        openssl(*check, status=1)
+
     def test_a_clock_that_was_ahead(self):
         self.record()
         jws = self.read(self.path(1, "jws")).decode()
