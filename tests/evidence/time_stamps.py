@@ -301,9 +301,13 @@ class TimeStamps(unittest.TestCase):
     def test_settings(self):
         self.configure(ca_file=None)
         self.record(words="[time_stamp] ca_file: is not set")
-        self.dokiem("deliver", status=78, words="[time_stamp] ca_file: is not set")
+        for verb in ("deliver", "check-config"):
+            self.dokiem(verb, status=78, words="[time_stamp] ca_file: is not set")
         self.configure(ca_file=self.folder + "/dokiem.ini")
         self.dokiem("deliver", status=65, words="holds no certificate")
+        self.configure()
+        self.dokiem("check-config", words=f'[time_stamp]\nurl = "{self.server.url}"\neach = record\n')
+        self.dokiem("run", "--dry-run", "--server", "http://127.0.0.1:1", words=f"record, {self.server.url}")
         self.configure(policy="tomorrow")
         self.dokiem("deliver", status=78, words="is no object identifier")
         self.configure(policy=POLICY + ".2")
