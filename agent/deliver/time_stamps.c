@@ -26,7 +26,7 @@ struct fetching {
 // The day in Viet Nam, counted from 1970.
 static int64_t day_of(struct dk_wall when)
 {
-    return (when.ns / DK_NS_PER_S + 7 * 3600) / 86400;
+    return (when.ns + DK_VIETNAM_NS) / DK_NS_PER_S / 86400;
 }
 
 static void find_wanted(struct fetching *f, const struct dk_journal_entry *entries, size_t count)

@@ -15,6 +15,7 @@ struct dk_stamped {
     const struct dk_time_stamp *by; // NULL: none
     int64_t seq;                    // of the record that it is the stamp of: this one, or a later one of the chain
     bool early;                     // before the record's own end: the device's clock was ahead
+    bool before_revocation;         // of the record's key: nobody made it with a stolen one
 };
 
 struct dk_bad_time_stamp {

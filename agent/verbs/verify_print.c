@@ -77,6 +77,12 @@ static void print_time_stamp(const struct dk_item *item, const struct dk_stamped
                stamped->by->authority);
 }
 
+// `stamped` is NULL when time stamps are not asked for.
+static bool is_date_unproven(const struct dk_item *item, const struct dk_stamped *stamped)
+{
+    return item->date_unproven && (stamped == NULL || !stamped->before_revocation);
+}
+
 static void print_item(const struct dk_item *item, const struct dk_stamped *stamped)
 {
     char date[DK_RFC3339_SIZE];
@@ -114,7 +120,7 @@ static void print_item(const struct dk_item *item, const struct dk_stamped *stam
     if (stamped != NULL && stamped->early)
         printf(_("NOTE record %lld has a time stamp from before its own end: the clock of the device was ahead\n"),
                (long long)item->head.seq);
-    if (item->date_unproven)
+    if (is_date_unproven(item, stamped))
         printf(_("NOTE record %lld is dated before its key was revoked, but no receipt proves that\n"),
                (long long)item->head.seq);
 }
@@ -342,7 +348,7 @@ static json_t *good_item(const struct dk_item *item, const struct dk_stamped *st
         json_object_set_new(json, "word_reason", json_string(item->witness_reason));
     if (stamped != NULL)
         json_object_set_new(json, "time_stamp", time_stamp_of(item, stamped));
-    if (item->received_early || item->date_unproven)
+    if (item->received_early || is_date_unproven(item, stamped))
         json_object_set_new(json, "doubt",
                             json_string(item->received_early ? "received_before_its_date" : "date_unproven"));
     else if (stamped != NULL && stamped->early)

@@ -152,12 +152,14 @@ static bool cover(struct joining *j, const char *sha256, const struct dk_time_st
     for (; low < j->count && strcmp(j->hashed[low]->sha256, sha256) == 0; low++) {
         const struct dk_item *item = j->hashed[low];
         struct dk_stamped *stamped = &j->t->stamped[item - j->verifier->items];
+        const struct dk_ring_key *key = dk_ring_find(j->verifier->ring, item->key_id);
 
         any = true;
         if (stamped->by != NULL && stamped->by->time.ns <= stamp->time.ns)
             continue;
         stamped->by = stamp;
         stamped->seq = seq > 0 ? seq : item->head.seq;
+        stamped->before_revocation = key != NULL && key->revoked && stamp->time.ns < key->revoked_since.ns;
         stamped->early = stamp->time.ns + stamp->accuracy_ns + tolerance_ns < item->head.end.ns;
     }
     return any;

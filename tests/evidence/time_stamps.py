@@ -345,6 +345,15 @@ class TimeStamps(unittest.TestCase):
         openssl(*check, "-attime", "1590969600")
         openssl(*check, status=1)
 
+    def test_a_stamp_proves_that_a_record_is_older_than_the_theft_of_its_key(self):
+        self.record()
+        key = json.loads(self.dokiem("keygen", "--public"))
+        key["dokiem_revoked"] = f"{time.gmtime().tm_year + 1}-01-01T00:00:00.000Z"
+        path = self.write("key.jwk", compact(key).encode())
+        self.assertNotIn("doubt", self.verified("--key", path, self.journal)["records"][0])
+        os.remove(self.path(1))
+        self.assertEqual(self.verified("--key", path, self.journal)["records"][0]["doubt"], "date_unproven")
+
     def test_a_clock_that_was_ahead(self):
         self.record()
         jws = self.read(self.path(1, "jws")).decode()
