@@ -154,6 +154,25 @@ static const char *set_profile(const struct dk_option *option, const char *text,
     return strchr(text, '/') != NULL ? set_path(option, text, field) : set_text(option, text, field);
 }
 
+// Numbers with dots, as "1.3.6.1.4.1.13762.3".
+static const char *set_oid(const struct dk_option *option, const char *text, void *field)
+{
+    const char *at = text;
+
+    while (*at != '\0') {
+        size_t digits = strspn(at, "0123456789");
+
+        if (digits == 0 || digits > 9 || (at[0] == '0' && digits > 1) || (at == text && strchr(text, '.') == NULL))
+            return N_("is no object identifier (numbers with dots)");
+        at += digits;
+        if (at[0] == '.' && at[1] != '\0')
+            at++;
+        else if (*at != '\0')
+            return N_("is no object identifier (numbers with dots)");
+    }
+    return set_text(option, text, field);
+}
+
 static const char *set_interface(const struct dk_option *option, const char *text, void *field)
 {
     if (strpbrk(text, "/: ") != NULL || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
@@ -329,6 +348,7 @@ X(net, NET)
 X(stop, STOP)
 X(metered, METERED)
 X(sampling, SAMPLING)
+X(each, EACH)
 #undef X
 
 // auto is kept as NONE.
@@ -424,6 +444,8 @@ KIND(server_kind, set_server_kind, print_server_kind)
 KIND(net, set_net, print_net)
 KIND(stop, set_stop, print_stop)
 KIND(metered, set_metered, print_metered)
+KIND(each, set_each, print_each)
+KIND(oid, set_oid, print_text)
 KIND(method, set_method, print_method)
 KIND(sampling, set_sampling, print_sampling)
 KIND(list, set_list, print_list)
@@ -583,6 +605,15 @@ static const struct dk_option options[] = {
      .help = N_("most records in one request")},
     {"collector", "max_undelivered_age", NULL, DURATION("1h", "3650d"), .fallback = "7d",
      FIELD(collector_max_undelivered_age_ns), .help = N_("dokiem status --check: a record must not wait longer")},
+
+    {"time_stamp", "url", NULL, KEPT_AS("url", url, "http[s]://HOST[:PORT][/PATH]"), .fallback = "",
+     FIELD(time_stamp_url), .help = N_("time-stamping authority (RFC 3161) to ask; unset: none")},
+    {"time_stamp", "each", NULL, ONE_OF(each, "record, day"), .fallback = "day", FIELD(time_stamp_each),
+     .help = N_("a stamp of every record, or one a day for all records so far")},
+    {"time_stamp", "ca_file", NULL, PATH, .fallback = "", FIELD(time_stamp_ca_file),
+     .help = N_("PEM file of the authority's certificate, or of the one above it, that stamps must be signed by")},
+    {"time_stamp", "policy", NULL, KEPT_AS("text", oid, "an object identifier"), .fallback = "",
+     FIELD(time_stamp_policy), .help = N_("policy that stamps must be made by; unset: the authority's own")},
 };
 
 const struct dk_option *dk_options(size_t *count)

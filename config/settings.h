@@ -95,6 +95,11 @@ struct dk_settings {
     int64_t collector_timeout_ns;
     int64_t collector_batch;
     int64_t collector_max_undelivered_age_ns;
+    // [time_stamp]
+    char time_stamp_url[DK_URL_SIZE]; // "": no stamps
+    enum dk_each time_stamp_each;
+    char time_stamp_ca_file[PATH_MAX];
+    char time_stamp_policy[DK_NAME_SIZE]; // object identifier; "": any
 };
 
 // Sets every field to its default. state_dir: /var/lib/dokiem for root, else $XDG_STATE_HOME/dokiem, else

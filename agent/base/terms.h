@@ -34,6 +34,11 @@
     X(RUN, "run")                                                                                            \
     X(SKIP, "skip")
 
+// How often a time stamp is asked for.
+#define DK_EACH_LIST(X)                                                                                      \
+    X(RECORD, "record")                                                                                      \
+    X(DAY, "day")
+
 #define DK_STOP_LIST(X)                                                                                      \
     X(TIME, "time")                                                                                          \
     X(PRECISE, "precise")                                                                                    \
@@ -118,6 +123,7 @@
     X(net, NET)                                                                                              \
     X(stop, STOP)                                                                                            \
     X(metered, METERED)                                                                                      \
+    X(each, EACH)                                                                                            \
     X(status, STATUS)                                                                                        \
     X(outcome, OUTCOME)                                                                                      \
     X(method, METHOD)                                                                                        \
@@ -145,6 +151,9 @@ enum dk_net { DK_NET_LIST(X) };
 #undef X
 #define X(name, text) DK_METERED_##name,
 enum dk_metered { DK_METERED_LIST(X) };
+#undef X
+#define X(name, text) DK_EACH_##name,
+enum dk_each { DK_EACH_LIST(X) };
 #undef X
 #define X(name, text) DK_STOP_##name,
 enum dk_stop { DK_STOP_LIST(X) };

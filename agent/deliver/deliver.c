@@ -351,7 +351,7 @@ static enum dk_err send_one_request(struct delivery *delivery, struct dk_fault *
     if (err != DK_OK || delivery->item_count == 0)
         return err;
     delivery->sent = dk_wall_now();
-    err = dk_exchange(delivery->options, "/v1/records", delivery->body.data, delivery->body.len,
+    err = dk_exchange(delivery->options, "/v1/records", "application/jose", delivery->body.data, delivery->body.len,
                       &delivery->response, fault);
     delivery->answered = dk_wall_now();
     if (err == DK_OK)

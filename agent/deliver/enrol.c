@@ -115,7 +115,7 @@ enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_k
         struct dk_fault attempt = {0};
         enum dk_err interrupted = DK_OK;
 
-        err = dk_exchange(options, "/v1/devices", jws.data, jws.len, &response, &attempt);
+        err = dk_exchange(options, "/v1/devices", "application/jose", jws.data, jws.len, &response, &attempt);
         if (err == DK_OK)
             err = read_answer(options, &response, device_id, collector_jwk, approved, &attempt);
         again = err == DK_ERR_NOT_NOW && !response.pointless &&

@@ -104,7 +104,7 @@ static long port_of(const char *url, long fallback)
 
 static void add_ports(struct dk_sandbox *wanted, const struct dk_settings *settings)
 {
-    // As libcurl looks for them; the collector may be behind a proxy.
+    // As libcurl looks for them; the collector and the time-stamping authority may be behind a proxy.
     static const char *const proxies[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
 
     add_port(wanted, PORT_DNS);
@@ -116,9 +116,12 @@ static void add_ports(struct dk_sandbox *wanted, const struct dk_settings *setti
         if (server->upload_url[0] != '\0')
             add_port(wanted, port_of(server->upload_url, 0));
     }
-    if (settings->collector_url[0] == '\0')
+    if (settings->collector_url[0] != '\0')
+        add_port(wanted, port_of(settings->collector_url, 0));
+    if (settings->time_stamp_url[0] != '\0')
+        add_port(wanted, port_of(settings->time_stamp_url, 0));
+    if (settings->collector_url[0] == '\0' && settings->time_stamp_url[0] == '\0')
         return;
-    add_port(wanted, port_of(settings->collector_url, 0));
     for (size_t i = 0; i < sizeof proxies / sizeof proxies[0]; i++)
         if (getenv(proxies[i]) != NULL)
             add_port(wanted, port_of(getenv(proxies[i]), PORT_PROXY));
@@ -132,6 +135,7 @@ static void add_networking(struct dk_sandbox *wanted, const struct dk_settings *
     wanted->network = DK_SANDBOX_CLIENT;
     add_ports(wanted, settings);
     add_path(wanted->read, settings->collector_ca_file);
+    add_path(wanted->read, settings->time_stamp_ca_file);
     add_path(wanted->read, getenv("SSL_CERT_FILE"));
     add_path(wanted->read, getenv("SSL_CERT_DIR"));
     for (size_t i = 0; i < settings->server_count; i++) {

@@ -15,6 +15,7 @@
 #include "agent/verbs/dry_run.h"
 #include "agent/verbs/interrupt.h"
 #include "agent/verbs/profile.h"
+#include "agent/verbs/stamping.h"
 #include "agent/verbs/verbs.h"
 #include "probes/ping/ping.h"
 
@@ -119,6 +120,23 @@ static int deliver(const struct dk_settings *settings, const struct dk_key *key,
         fprintf(stderr, "dokiem run: %" PRId64 " delivered to %s\n", delivered.delivered, settings->collector_url);
         return 0;
     }
+
+    int status = dk_verb_fail("run", &fault);
+
+    return err == DK_ERR_NOT_NOW ? 0 : status;
+}
+
+// The same for time stamps.
+static int stamp(const struct dk_settings *settings, int interrupt_fd)
+{
+    int64_t kept = 0;
+    struct dk_fault fault = {0};
+    enum dk_err err = dk_stamping(settings, interrupt_fd, &kept, &fault);
+
+    if (kept > 0)
+        fprintf(stderr, "dokiem run: %" PRId64 " time-stamped by %s\n", kept, settings->time_stamp_url);
+    if (err == DK_OK)
+        return 0;
 
     int status = dk_verb_fail("run", &fault);
 
@@ -250,6 +268,8 @@ static int run(struct dk_settings *settings, const struct choices *choices, stru
     }
     if (job.kept > 0 && settings->collector_url[0] != '\0' && !job.interrupted)
         status = worse(status, deliver(settings, signer.key, hooks.interrupt_fd));
+    if (job.kept > 0 && settings->time_stamp_url[0] != '\0' && !job.interrupted)
+        status = worse(status, stamp(settings, hooks.interrupt_fd));
     return status;
 }
 
