@@ -329,23 +329,23 @@ static void no_changed_bit_changes_what_is_said(void)
     static const struct made made = {0};
     struct exchange e = exchange(&made, "");
     struct dk_time_stamp said = {0};
-    size_t kept = 0, tried = 0;
+    size_t kept = 0;
 
     CU_ASSERT_EQUAL_FATAL(dk_time_stamp_check(e.tsa, NULL, e.der.data, e.der.len, &said, NULL), DK_OK);
-    for (size_t i = 0; i < e.der.len; i++)
-        for (int bit = (int)(dk_random() % 3); bit < 8; bit += 3, tried++) {
-            struct dk_time_stamp stamp = {0};
+    for (size_t i = 0; i < e.der.len; i++) {
+        struct dk_time_stamp stamp = {0};
+        int bit = 1 << dk_random() % 8;
 
-            e.der.data[i] = (char)(e.der.data[i] ^ (1 << bit));
+        e.der.data[i] = (char)(e.der.data[i] ^ bit);
 
-            enum dk_err err = dk_time_stamp_check(e.tsa, NULL, e.der.data, e.der.len, &stamp, NULL);
+        enum dk_err err = dk_time_stamp_check(e.tsa, NULL, e.der.data, e.der.len, &stamp, NULL);
 
-            e.der.data[i] = (char)(e.der.data[i] ^ (1 << bit));
-            kept += err == DK_OK;
-            if (err == DK_OK ? memcmp(&stamp, &said, sizeof said) != 0 : err != DK_ERR_DATA && err != DK_ERR_NOT_NOW)
-                CU_FAIL("a changed bit changed what is said");
-        }
-    CU_ASSERT_TRUE(kept * 10 < tried);
+        e.der.data[i] = (char)(e.der.data[i] ^ bit);
+        kept += err == DK_OK;
+        if (err == DK_OK ? memcmp(&stamp, &said, sizeof said) != 0 : err != DK_ERR_DATA && err != DK_ERR_NOT_NOW)
+            CU_FAIL("a changed bit changed what is said");
+    }
+    CU_ASSERT_TRUE(kept * 5 < e.der.len);
     end(&e);
 }
 
@@ -356,7 +356,7 @@ static void garbage_is_refused(void)
     char copy[4096];
 
     CU_ASSERT_TRUE_FATAL(e.der.len < sizeof copy);
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 500; round++) {
         struct dk_time_stamp stamp = {0};
         struct dk_fault fault = {0};
 
