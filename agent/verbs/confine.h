@@ -9,8 +9,8 @@
 
 // For `run` and `deliver`: sockets that connect to the TCP ports of the servers, of the collector, of the time-stamping
 // authority and of the resolver, what the system reads, and of the state folder the journal, the kept profiles, the
-// budget, the packets' headers, the clock's offset and the public keys; not the device's key. Of capabilities none stay,
-// but CAP_NET_RAW when packets are to be captured (until the capture is open), and for root in a state folder that is
+// budget, the packets' headers, the clock's offset and the public keys; not the device's key. No capability stays but
+// CAP_NET_RAW when packets are to be captured (until the capture is open), and for root in a state folder that is
 // somebody else's CAP_DAC_OVERRIDE.
 void dk_confine_measuring(const struct dk_settings *settings);
 
