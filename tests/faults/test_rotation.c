@@ -108,13 +108,11 @@ static bool goes_on(const char *state, int64_t at_least)
 
 static void test_errors(void)
 {
-    static const int errors[] = {ENOSPC, EIO, EROFS};
     int64_t points = 0;
 
-    for (size_t i = 0; i < 2 * sizeof errors / sizeof errors[0]; i++)
+    for (const struct inject_fault *fault = inject_faults; fault < inject_faults + INJECT_FAULTS; fault++)
         for (int64_t at = 1, calls = 1; at - 1 <= calls; at++, points++) {
-            const struct inject plan = {
-                .at = at, .times = i % 2 == 0 ? 1 : INJECT_FOR_EVER, .error_number = errors[i / 2]};
+            const struct inject plan = {.at = at, .times = fault->times, .error_number = fault->error_number};
             const char *state = story_begin();
 
             prepare(state);
@@ -131,7 +129,7 @@ static void test_errors(void)
 
             CU_ASSERT(good);
             if (!good)
-                printf("    call %" PRId64 " (%s): %s\n", at, inject_hit(), dk_err_text(err));
+                printf("    call %" PRId64 " (%s), %s: %s\n", at, inject_hit(), fault->name, dk_err_text(err));
             story_end();
         }
     CU_ASSERT(points > 100);
@@ -146,7 +144,7 @@ static void test_power(void)
     int64_t cuts = 0;
 
     snprintf(state, sizeof state, "%s/a/state", root);
-    disk_start(root);
+    disk_start(root, 0);
     inject_start("power", &plan);
     prepare(state);
 
