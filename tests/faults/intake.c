@@ -231,7 +231,7 @@ void intake_short(const char *folder)
     dk_auto(store) struct dk_store *store = NULL;
 
     if (open_store(folder, &store) == DK_OK) {
-        take_one(store, 3, 4);
+        take_one(store, 3, ROTATION - 1);
         take_one(store, 1, 1);
     }
 }

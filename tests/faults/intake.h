@@ -19,7 +19,7 @@ void intake_forget(void);
 // or is answered.
 void intake_first(const char *folder);
 void intake_next(const char *folder);
-// Less than that: opens, takes the records 3 and 4 and once more 1.
+// Less than that: opens, takes the records up to the change of key, and an old one.
 void intake_short(const char *folder);
 // As often as a device that has no answer yet: opens, takes the whole chain, one record a request.
 void intake_again(const char *folder);

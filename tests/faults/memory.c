@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void *openssl_malloc(size_t size, const char *file, int line)
 {
@@ -24,6 +25,16 @@ static void openssl_free(void *old, const char *file, int line)
     (void)file;
     (void)line;
     free(old);
+}
+
+char *memory_strdup(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = malloc(size);
+
+    if (copy != NULL)
+        memcpy(copy, text, size);
+    return copy;
 }
 
 void memory_start(void)

@@ -5,3 +5,5 @@
 
 // Before anything of them is used: OpenSSL and jansson allocate by our malloc() from then on.
 void memory_start(void);
+// As strdup(), by our malloc().
+char *memory_strdup(const char *text);
