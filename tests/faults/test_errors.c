@@ -115,6 +115,7 @@ static void list(int story, bool old_files)
     inject_start(titles[story], &plan);
     CU_ASSERT_EQUAL(tell(story, state), DK_OK);
     CU_ASSERT(inject_stop() > 20);
+    inject_say_functions();
     story_end();
 }
 

@@ -116,9 +116,24 @@ static bool goes_on(const char *state, int64_t at_least)
     return follow(journal, id, &last) && last == before + 1;
 }
 
+// Says which calls there are, without a fault.
+static void list(void)
+{
+    const char *state = story_begin();
+
+    prepare(state);
+    inject_start("rotate", &(struct inject){.list = true});
+    CU_ASSERT_EQUAL(change(state), DK_OK);
+    inject_stop();
+    inject_say_functions();
+    story_end();
+}
+
 static void test_errors(void)
 {
     int64_t points = 0;
+
+    list();
 
     for (const struct inject_fault *fault = inject_faults; fault < inject_faults + INJECT_FAULTS; fault++)
         for (int64_t at = 1, calls = 1; at - 1 <= calls; at++, points++) {
