@@ -156,7 +156,7 @@ enum dk_err dk_file_remove(const char *directory, const char *name, struct dk_fa
     if (folder < 0)
         return fail_errno(fault, directory, "the folder cannot be opened");
     if (unlinkat(folder, name, 0) != 0)
-        return fail_errno(fault, name, "cannot be removed");
+        return dk_fail(fault, dk_err_from_errno(errno), name, NULL, "cannot be removed: %s", strerror(errno));
     return DK_RETRY(fsync(folder)) == 0 ? DK_OK
                                         : fail_errno(fault, directory, "the folder cannot be made durable");
 }

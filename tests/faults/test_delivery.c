@@ -201,10 +201,11 @@ static void test_allocations(void)
         counted = tries[i](&(struct inject){.allocations = true}, &not_now);
         for (int ever = 0; ever <= 1; ever++)
             for (int64_t at = 1; at <= counted; at++, points++)
-                tries[i](&(struct inject){.at = at, .times = ever ? INJECT_FOR_EVER : 1, .allocations = true}, &not_now);
+                tries[i](&(struct inject){.at = at, .times = ever ? INJECT_FOR_EVER : 1, .allocations = true},
+                         &not_now);
         CU_ASSERT(counted > 100);
-        printf("    %s: %" PRId64 " allocations, %" PRId64 " faults tried, %" PRId64 " taken for a bad line\n", titles[i],
-               counted, points, not_now);
+        printf("    %s: %" PRId64 " allocations, %" PRId64 " faults tried, %" PRId64 " taken for a bad line\n",
+               titles[i], counted, points, not_now);
     }
     end();
 }

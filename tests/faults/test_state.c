@@ -57,8 +57,9 @@ static enum found find_usage(const char *state)
     struct dk_usage usage;
     bool read = dk_usage_read(state, &usage, NULL) == DK_OK;
     int64_t day = read ? dk_usage_of(&usage, dk_usage_day(when), "wwan0") : 0;
+    bool whole = read && dk_usage_of(&usage, dk_usage_month(when), "wwan0") == day;
 
-    if (!read || dk_usage_of(&usage, dk_usage_month(when), "wwan0") != day || (day != 1000 && day != 1500 && day != 2000))
+    if (!whole || (day != 1000 && day != 1500 && day != 2000))
         return THIRD;
     return day > 1000 ? NEW : OLD; // 2000: added once more
 }
