@@ -325,8 +325,13 @@ static enum dk_err settle(struct delivery *delivery, bool *again, struct dk_faul
 
         if (line_end == NULL)
             line_end = end;
-        if (!dk_answer_read(at, (size_t)(line_end - at), &answer))
+
+        enum dk_err read = dk_answer_read(at, (size_t)(line_end - at), &answer);
+
+        if (read != DK_OK) {
+            err = read == DK_ERR_DATA ? DK_OK : dk_fail(fault, read, delivery->options->url, NULL, "out of memory");
             break;
+        }
         if (is_about_whole(delivery, &answer)) {
             err = settle_whole(delivery, answer.status, answer.reason, again, fault);
             break;

@@ -18,7 +18,7 @@ static const int64_t first_pause_ns = 500 * DK_NS_PER_MS;
 struct transfer {
     struct dk_response *response;
     size_t header_bytes;
-    bool too_long;
+    enum dk_err err; // why the answer was not taken: DATA when it is too long
 };
 
 DK_DEFINE_FREE(easy, CURL, curl_easy_cleanup)
@@ -28,10 +28,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *argument)
 {
     struct transfer *transfer = argument;
 
-    if (dk_buf_append(&transfer->response->body, data, size * count) == DK_OK)
-        return size * count;
-    transfer->too_long = true;
-    return CURL_WRITEFUNC_ERROR;
+    transfer->err = dk_buf_append(&transfer->response->body, data, size * count);
+    return transfer->err == DK_OK ? size * count : CURL_WRITEFUNC_ERROR;
 }
 
 static size_t on_header(char *data, size_t size, size_t count, void *argument)
@@ -42,7 +40,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *argument)
     transfer->header_bytes += size * count;
     if (transfer->header_bytes <= HEADERS_MAX_BYTES)
         return size * count;
-    transfer->too_long = true;
+    transfer->err = DK_ERR_DATA;
     return CURL_WRITEFUNC_ERROR;
 }
 
@@ -108,7 +106,9 @@ static enum dk_err explain(CURL *easy, CURLcode code, const char *url, const str
     struct dk_response *response = transfer->response;
     curl_off_t connected_us = 0;
 
-    if (transfer->too_long)
+    if (transfer->err == DK_ERR_MEMORY)
+        return dk_fail(fault, DK_ERR_MEMORY, url, NULL, "out of memory");
+    if (transfer->err != DK_OK)
         return dk_fail(fault, DK_ERR_DATA, url, "check the collector's URL",
                        "the answer is longer than any collector's");
     // The library says "unsupported protocol" also of an answer that is not HTTP.
