@@ -127,6 +127,21 @@ static void add_ports(struct dk_sandbox *wanted, const struct dk_settings *setti
             add_port(wanted, port_of(getenv(proxies[i]), PORT_PROXY));
 }
 
+// One more to read. What only root's rights open, because it or its folder is somebody else's, stays open to them.
+static void add_reading(struct dk_sandbox *wanted, const char *path)
+{
+    char folder[PATH_MAX];
+    struct stat status, folder_status;
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+
+    add_path(wanted->read, path);
+    if (path == NULL || path[0] == '\0' || stat(path, &status) != 0)
+        return;
+    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1, slash != NULL ? path : ".");
+    if (status.st_uid != geteuid() || (stat(folder, &folder_status) == 0 && folder_status.st_uid != geteuid()))
+        wanted->keep |= UINT64_C(1) << CAP_DAC_READ_SEARCH;
+}
+
 static void add_networking(struct dk_sandbox *wanted, const struct dk_settings *settings)
 {
     struct stat status;
@@ -134,13 +149,13 @@ static void add_networking(struct dk_sandbox *wanted, const struct dk_settings *
     wanted->system = true;
     wanted->network = DK_SANDBOX_CLIENT;
     add_ports(wanted, settings);
-    add_path(wanted->read, settings->collector_ca_file);
-    add_path(wanted->read, settings->time_stamp_ca_file);
-    add_path(wanted->read, getenv("SSL_CERT_FILE"));
-    add_path(wanted->read, getenv("SSL_CERT_DIR"));
+    add_reading(wanted, settings->collector_ca_file);
+    add_reading(wanted, settings->time_stamp_ca_file);
+    add_reading(wanted, getenv("SSL_CERT_FILE"));
+    add_reading(wanted, getenv("SSL_CERT_DIR"));
     for (size_t i = 0; i < settings->server_count; i++) {
-        add_path(wanted->read, settings->servers[i].ca_file);
-        add_path(wanted->read, settings->servers[i].stamp_key_file);
+        add_reading(wanted, settings->servers[i].ca_file);
+        add_reading(wanted, settings->servers[i].stamp_key_file);
     }
     if (stat(settings->state_dir, &status) == 0 && status.st_uid != geteuid())
         wanted->keep |= UINT64_C(1) << CAP_DAC_OVERRIDE;
