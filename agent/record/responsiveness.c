@@ -69,31 +69,38 @@ static bool put_numbers(json_t *object, const struct dk_responsiveness *from, co
     return ok;
 }
 
-static bool put_samples(json_t *object, const struct dk_responsiveness *from)
+static bool put_foreign(json_t *object, const struct dk_responsiveness *from)
 {
-    json_t *foreign = json_object(), *self = json_object(), *rtts = json_array();
+    json_t *foreign = json_object();
     bool tls = from->completed > 0 && from->foreign[0].tls_ns >= 0;
-    bool ok = json_object_set_new(object, "foreign", foreign) == 0 && json_object_set_new(object, "self", self) == 0;
+    bool ok = json_object_set_new(object, "foreign", foreign) == 0;
 
     for (size_t k = 0; k < FOREIGN_SERIES && ok; k++) {
         size_t offset = foreign_series[k].offset;
+
+        if (offset == offsetof(struct dk_foreign, tls_ns) && !tls)
+            continue;
+
         json_t *series = json_array();
 
-        if (offset == offsetof(struct dk_foreign, tls_ns) && !tls) {
-            json_decref(series);
-            continue;
-        }
         ok = json_object_set_new(foreign, foreign_series[k].key, series) == 0;
         for (int64_t i = 0; i < from->completed && ok; i++)
             ok = json_array_append_new(series, json_integer(number_at(&from->foreign[i], offset))) == 0;
     }
-    ok = ok && json_object_set_new(self, "interval_ns", json_integer(from->self.interval_ns)) == 0;
-    for (size_t k = 0; k < from->self.count && ok; k++)
-        ok = json_array_append_new(rtts, json_integer(from->self.rtt_ns[k])) == 0;
-    if (ok)
-        return json_object_set_new(self, "rtt_ns", rtts) == 0;
-    json_decref(rtts);
-    return false;
+    return ok;
+}
+
+static bool put_self(json_t *object, const struct dk_self *from)
+{
+    json_t *self = json_object();
+    bool ok = json_object_set_new(object, "self", self) == 0 &&
+              json_object_set_new(self, "interval_ns", json_integer(from->interval_ns)) == 0;
+    json_t *series = ok ? json_array() : NULL;
+
+    ok = ok && json_object_set_new(self, "rtt_ns", series) == 0;
+    for (size_t k = 0; k < from->count && ok; k++)
+        ok = json_array_append_new(series, json_integer(from->rtt_ns[k])) == 0;
+    return ok;
 }
 
 json_t *dk_responsiveness_json(const struct dk_responsiveness *from)
@@ -105,7 +112,8 @@ json_t *dk_responsiveness_json(const struct dk_responsiveness *from)
         ok = put_numbers(object, from, figures, FIGURES) &&
              json_object_set_new(object, "confidence", json_string(dk_confidence_text(from->confidence))) == 0;
     if (ok && from->sent > 0)
-        ok = put_numbers(object, from, counts, COUNTS) && (from->foreign == NULL || put_samples(object, from));
+        ok = put_numbers(object, from, counts, COUNTS) &&
+             (from->foreign == NULL || (put_foreign(object, from) && put_self(object, &from->self)));
     if (ok)
         return object;
     json_decref(object);
