@@ -15,6 +15,8 @@
 static const int64_t loaded_interval_ns = 50 * DK_NS_PER_MS;
 static const int64_t progress_interval_ns = 100 * DK_NS_PER_MS;
 
+enum { TOGETHER_MAX = 4 };
+
 struct session {
     const struct dk_settings *settings;
     const struct dk_rules *rules;
@@ -150,6 +152,76 @@ static enum dk_err run_probe(struct session *session, const char *name, struct d
     return run_probes(session, name, NULL, fault);
 }
 
+// Probes that do not disturb one another, as none of them loads the line.
+struct together {
+    const struct dk_probe *probes[TOGETHER_MAX];
+    struct dk_probe_run *runs[TOGETHER_MAX];
+    size_t count;
+};
+
+static bool all_done(const struct together *together)
+{
+    for (size_t i = 0; i < together->count; i++)
+        if (!together->probes[i]->done(together->runs[i]))
+            return false;
+    return true;
+}
+
+static void cancel_all(struct together *together, const char *reason)
+{
+    for (size_t i = 0; i < together->count; i++)
+        if (!together->probes[i]->done(together->runs[i]))
+            together->probes[i]->cancel(together->runs[i], reason);
+}
+
+static enum dk_err turn_together(struct session *session, struct together *together, struct dk_mono deadline)
+{
+    struct dk_mono next = dk_mono_now();
+    enum dk_err err = DK_OK;
+
+    while (err == DK_OK && !all_done(together)) {
+        struct dk_mono now = dk_mono_now();
+
+        if (session->interrupted)
+            cancel_all(together, "interrupted");
+        else if (now.ns >= deadline.ns)
+            cancel_all(together, "took longer than its deadline");
+        else
+            err = dk_loop_turn(session->loop, next.ns > now.ns && next.ns < deadline.ns ? next : deadline);
+        show_progress(session, together->probes[0], together->runs[0], &next);
+    }
+    return err;
+}
+
+// Runs the probes of `names` (NULL at the end) at once, to the end of the last one.
+static enum dk_err run_together(struct session *session, const char *const names[], struct dk_fault *fault)
+{
+    struct together together = {.count = 0};
+    int64_t longest_ns = 0;
+    enum dk_err err = DK_OK;
+
+    for (; *names != NULL && together.count < TOGETHER_MAX && err == DK_OK; names++) {
+        const struct dk_probe *probe = dk_probe_find(*names);
+        int64_t duration_ns = probe->max_duration_ns(&session->plan);
+
+        together.probes[together.count] = probe;
+        err = probe->start(session->loop, &session->plan, session->measurement, &together.runs[together.count], fault);
+        together.count += err == DK_OK;
+        longest_ns = duration_ns > longest_ns ? duration_ns : longest_ns;
+    }
+    if (err == DK_OK && together.count > 0) {
+        err = turn_together(session, &together, dk_mono_add_ns(dk_mono_now(), longest_ns));
+        if (err != DK_OK)
+            err = dk_fail(fault, err, NULL, NULL, "the event loop failed");
+    }
+    for (size_t i = 0; i < together.count; i++) {
+        if (err == DK_OK)
+            together.probes[i]->fill(together.runs[i], session->measurement);
+        together.probes[i]->free(together.runs[i]);
+    }
+    return err;
+}
+
 static void set_latency(struct dk_latency *latency, enum dk_status status, const char *reason)
 {
     *latency = (struct dk_latency){.status = status};
@@ -183,6 +255,8 @@ static void mark_missing(struct session *session, enum dk_status status, const c
                 only & DK_ONLY_LATENCY ? "there was no download to measure it under" : "not asked for");
     set_latency(&measurement->latency_upload, DK_STATUS_NOT_MEASURED,
                 only & DK_ONLY_LATENCY ? "there was no upload to measure it under" : "not asked for");
+    set_latency(&measurement->latency_gateway, only & DK_ONLY_LATENCY ? status : DK_STATUS_NOT_MEASURED,
+                only & DK_ONLY_LATENCY ? reason : "not asked for");
     if (wants_wire(session->settings)) {
         measurement->wire.status = status;
         snprintf(measurement->wire.reason, sizeof measurement->wire.reason, "%s", reason);
@@ -258,6 +332,17 @@ static void plan_thresholds(struct session *session)
     }
 }
 
+// What is on the way to the server, while the line is idle: what was asked for of it.
+static enum dk_err measure_way(struct session *session, struct dk_fault *fault)
+{
+    const char *names[TOGETHER_MAX + 1] = {NULL};
+    size_t count = 0;
+
+    if (session->settings->only & DK_ONLY_LATENCY)
+        names[count++] = "gateway";
+    return count > 0 && !session->interrupted ? run_together(session, names, fault) : DK_OK;
+}
+
 // Latency, download and upload, as far as they were asked for.
 static enum dk_err measure_figures(struct session *session, struct dk_fault *fault)
 {
@@ -308,6 +393,7 @@ static void make_plan(struct session *session, const struct dk_server_settings *
         .ca_file = server->ca_file,
         .interface = settings->interface,
         .link = session->context->link.interface,
+        .gateway = session->context->link.gateway,
         .user_agent = "dokiem/" DK_VERSION,
         .family = settings->family,
         .streams = settings->streams,
@@ -347,6 +433,9 @@ static enum dk_err measure_with_server(struct session *session, struct dk_fault 
         mark_missing(session, DK_STATUS_FAILED, measurement->server.reason);
         return DK_OK;
     }
+    err = measure_way(session, fault);
+    if (err != DK_OK)
+        return err;
     err = wants_wire(session->settings) ? measure_captured(session, fault) : measure_figures(session, fault);
     // Only who has a rate needs a witness of it.
     if (err == DK_OK && session->urls.word[0] != '\0' && session->run[0] != '\0' && !session->interrupted &&
@@ -490,6 +579,8 @@ struct dk_measure_bound dk_measure_bound(const struct dk_settings *settings)
     for (size_t i = 0; (only & DK_ONLY_LATENCY) && i < sizeof latency_methods / sizeof latency_methods[0]; i++)
         if (settings->latency_method == DK_METHOD_NONE || settings->latency_method == latency_methods[i])
             add_bound(&session, dk_method_text(latency_methods[i]), &bound);
+    if (only & DK_ONLY_LATENCY)
+        add_bound(&session, "gateway", &bound);
     if (only & DK_ONLY_DOWNLOAD)
         add_bound(&session, "download", &bound);
     if (only & DK_ONLY_UPLOAD)

@@ -197,16 +197,18 @@ struct dk_measurement {
     struct dk_candidate candidates[DK_CANDIDATES_MAX];
     struct dk_throughput download, upload;
     struct dk_latency latency_idle, latency_download, latency_upload;
+    struct dk_latency latency_gateway; // the first part of the way, idle; the others go all of it
     struct dk_wire wire;
     char word[DK_WORD_SIZE]; // what the server answered when it was asked for its word; "" when it gave none
     int64_t data_used_bytes; // both directions, all probes
 };
 
-// What the line does while round-trip times are taken.
+// What the line does while round-trip times are taken, and to where.
 enum dk_phase {
     DK_PHASE_IDLE,
     DK_PHASE_DOWNLOAD,
     DK_PHASE_UPLOAD,
+    DK_PHASE_GATEWAY, // idle, and to the gateway only
 };
 
 // Makes `latency`, with its series, that of the phase; what the phase had before is freed.

@@ -38,6 +38,7 @@ struct dk_plan {
     const char *ca_file;     // PEM bundle to trust instead of the system's; "" for the system's
     const char *interface;   // bind to this interface; "" for any
     const char *link;        // the interface that the route leaves by, whose bytes are counted; "" when not known
+    const char *gateway;     // numeric, with %INTERFACE where it is link-local; "" when there is none
     const char *user_agent;  // "dokiem/VERSION"
     enum dk_family family;
     int64_t streams;         // 1 … DK_STREAMS_MAX

@@ -10,9 +10,8 @@
 #include <string.h>
 
 const struct dk_probe *const dk_probes[] = {
-    &dk_probe_reach,        &dk_probe_stamp,    &dk_probe_icmp,   &dk_probe_tcp,
-    &dk_probe_http_latency, &dk_probe_download, &dk_probe_upload, &dk_probe_word,
-    NULL,
+    &dk_probe_reach,        &dk_probe_gateway,  &dk_probe_stamp,  &dk_probe_icmp, &dk_probe_tcp,
+    &dk_probe_http_latency, &dk_probe_download, &dk_probe_upload, &dk_probe_word, NULL,
 };
 
 const struct dk_probe *dk_probe_find(const char *name)

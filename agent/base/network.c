@@ -9,10 +9,15 @@ bool dk_network_of(const char *address, char out[static DK_NETWORK_SIZE])
 {
     unsigned char bytes[16] = {0};
     char network[INET6_ADDRSTRLEN] = "";
+    size_t span = strcspn(address, "%");
     int family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET;
     size_t keep = family == AF_INET6 ? 6 : 3;
 
-    if (inet_pton(family, address, bytes) != 1)
+    if (span >= sizeof network)
+        return false;
+    memcpy(network, address, span);
+    network[span] = '\0';
+    if (inet_pton(family, network, bytes) != 1)
         return false;
     memset(bytes + keep, 0, sizeof bytes - keep);
     if (inet_ntop(family, bytes, network, sizeof network) == NULL)

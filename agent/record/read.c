@@ -316,6 +316,8 @@ enum dk_err dk_record_read_figures(const char *json, size_t len, struct dk_recor
     get_latency(&r, latency, "idle", &figures.measurement.latency_idle);
     get_latency(&r, latency, "download", &figures.measurement.latency_download);
     get_latency(&r, latency, "upload", &figures.measurement.latency_upload);
+    if (json_object_get(latency, "gateway") != NULL) // older records have none
+        get_latency(&r, latency, "gateway", &figures.measurement.latency_gateway);
     get_site(&r, json_object_get(root, "site"), &figures.site);
     get_validity(&r, json_object_get(root, "validity"), &figures.validity);
     figures.has_verdict = verdict != NULL;

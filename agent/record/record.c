@@ -241,6 +241,7 @@ static void put_link(struct builder *b, json_t *root, const struct dk_record_fac
     put_known(b, object, "mtu_bytes", link->mtu_bytes);
     put_known(b, object, "speed_bps", link->speed_bps);
     put_network(b, object, "local_address", link->local_address);
+    put_network(b, object, "gateway", link->gateway);
     put(b, object, "ipv4", json_boolean(link->ipv4));
     put(b, object, "ipv6", json_boolean(link->ipv6));
     put_text_if_set(b, object, "state", link->state);
@@ -568,6 +569,7 @@ static void put_figures(struct builder *b, json_t *root, const struct dk_record_
     put_latency(b, latency, "idle", &measurement->latency_idle, facts);
     put_latency(b, latency, "download", &measurement->latency_download, facts);
     put_latency(b, latency, "upload", &measurement->latency_upload, facts);
+    put_latency(b, latency, "gateway", &measurement->latency_gateway, facts);
     put_wire(b, root, facts);
 }
 

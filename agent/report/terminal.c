@@ -191,6 +191,28 @@ static void report_latency(const struct page *page, const char *label, const str
               dk_method_text(figure->method), min, p95, (long long)figure->lost, (long long)figure->sent);
 }
 
+// The two parts of the way: to the gateway, and beyond it.
+static void report_parts(const struct page *page, const struct dk_latency *gateway, const struct dk_latency *all)
+{
+    char median[AMOUNT_SIZE], min[AMOUNT_SIZE], p95[AMOUNT_SIZE], mark[AMOUNT_SIZE + 8];
+    int64_t beyond_ns = all->rtt_median_ns - gateway->rtt_median_ns;
+
+    if (gateway->status != DK_STATUS_OK)
+        return;
+    format_ms(gateway->rtt_median_ns, median);
+    format_ms(gateway->rtt_min_ns, min);
+    format_ms(gateway->rtt_p95_ns, p95);
+    snprintf(mark, sizeof mark, "%8s ms", median);
+    paragraph(page, _("- gateway"), COLOUR_NONE, mark,
+              _("(to the gateway: %s, median; min %s, p95 %s; lost %lld of %lld)"),
+              dk_method_text(gateway->method), min, p95, (long long)gateway->lost, (long long)gateway->sent);
+    if (all->status != DK_STATUS_OK || beyond_ns <= 0)
+        return;
+    format_ms(beyond_ns, median);
+    snprintf(mark, sizeof mark, "%8s ms", median);
+    paragraph(page, _("- beyond"), COLOUR_NONE, mark, "%s", _("(from the gateway to the server: the rest)"));
+}
+
 static const char *outcome_word(enum dk_outcome outcome, enum colour *colour)
 {
     *colour = COLOUR_YELLOW;
@@ -310,6 +332,7 @@ void dk_report_result(FILE *out, const struct dk_terminal *terminal, const struc
         report_throughput(&page, _("Download"), &m->download);
         report_throughput(&page, _("Upload"), &m->upload);
         report_latency(&page, _("Latency"), &m->latency_idle);
+        report_parts(&page, &m->latency_gateway, &m->latency_idle);
         if (m->latency_download.status == DK_STATUS_OK)
             report_latency(&page, _("- download"), &m->latency_download);
         if (m->latency_upload.status == DK_STATUS_OK)

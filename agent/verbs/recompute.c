@@ -217,6 +217,7 @@ static enum dk_err recompute_line(void *argument, const char *file, int64_t line
         recompute_latency(&differences, "latency.idle", &figures.measurement.latency_idle);
         recompute_latency(&differences, "latency.download", &figures.measurement.latency_download);
         recompute_latency(&differences, "latency.upload", &figures.measurement.latency_upload);
+        recompute_latency(&differences, "latency.gateway", &figures.measurement.latency_gateway);
         if (figures.has_verdict)
             err = recompute_verdict(r, &differences, &figures, fault);
     }

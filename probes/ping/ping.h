@@ -11,6 +11,10 @@
 // is allowed NOT_MEASURED, and the reason says how to allow it.
 extern const struct dk_probe dk_probe_icmp;
 
+// The same to the gateway of the plan, 10 of them 20 ms apart, as the latency of DK_PHASE_GATEWAY: the first part of
+// the way. NOT_MEASURED where there is no gateway or it does not answer.
+extern const struct dk_probe dk_probe_gateway;
+
 // TCP handshakes with the server's HTTP port, as the kernel times them (TCP_INFO). A handshake in which something had
 // to be sent again counts as lost. At most 32 are under way: the interval is at least a 32nd of the timeout.
 extern const struct dk_probe dk_probe_tcp;

@@ -124,6 +124,7 @@ static struct dk_context context(enum dk_technology technology)
                  .mtu_bytes = 1500,
                  .speed_bps = -1,
                  .local_address = "10.20.30.40",
+                 .gateway = "10.20.30.1",
                  .ipv4 = true,
                  .technology = technology,
                  .technology_declared = technology},
@@ -162,6 +163,7 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
         .download = throughput(download_bps),
         .upload = throughput(download_bps / 3),
         .latency_idle = latency(20 * DK_NS_PER_MS),
+        .latency_gateway = latency(DK_NS_PER_MS),
         .latency_download = {.status = DK_STATUS_NOT_MEASURED, .reason = "not asked for"},
         .latency_upload = {.status = DK_STATUS_NOT_MEASURED, .reason = "not asked for"},
         .wire = {.status = DK_STATUS_OK,
@@ -181,6 +183,7 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
                        {"", "http://192.0.2.7", DK_STATUS_FAILED, "connection refused", -1, 0}},
         .data_used_bytes = download_bps / 8 * 14,
     };
+    out->measurement.latency_gateway.method = DK_METHOD_ICMP;
     dk_sample_judge(out);
     out->facts = (struct dk_record_facts){.id = "019aa0b1-7c2a-7def-8123-456789abcdef",
                                           .seq = 7,

@@ -287,7 +287,7 @@ static void the_own_address_is_cut_to_its_network(void)
     static const char *const rows[][2] = {{"10.20.30.40", "10.20.30.0/24"},
                                           {"2001:db8:1234:5678::9", "2001:db8:1234::/48"},
                                           {"", "(none)"},
-                                          {"fe80::1%eth0", "(none)"},
+                                          {"fe80::1%eth0", "fe80::/48"},
                                           {"10.20.30", "(none)"}};
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
