@@ -2,6 +2,7 @@
 #include "config/options.h"
 
 #include "agent/base/message.h"
+#include "agent/base/network.h"
 #include "agent/base/parse.h"
 #include "config/ini.h"
 #include "config/value.h"
@@ -286,6 +287,60 @@ static const char *set_server(const struct dk_option *option, const char *text, 
     return set_url(option, url, field);
 }
 
+// Entries with commas between, at most DK_DNS_LIST_MAX; `check` says what is wrong with one.
+static const char *set_entries(const struct dk_option *option, const char *text, void *field,
+                               const char *(*check)(const char *text, size_t len))
+{
+    size_t count = 0;
+    const char *wrong = NULL;
+
+    for (const char *at = text; *text != '\0' && wrong == NULL; at++) {
+        at += strspn(at, " ");
+
+        size_t span = strcspn(at, ","), len = span;
+
+        while (len > 0 && at[len - 1] == ' ')
+            len--;
+        wrong = ++count > DK_DNS_LIST_MAX ? N_("has more than 3 entries") : check(at, len);
+        at += span;
+        if (*at == '\0')
+            break;
+    }
+    return wrong != NULL ? wrong : set_text(option, text, field);
+}
+
+static const char *check_resolver(const char *text, size_t len)
+{
+    char address[INET6_ADDRSTRLEN];
+    int64_t port = 0;
+
+    return dk_address_port(text, len, 53, address, &port) ? NULL : N_("holds something other than ADDRESS[:PORT]");
+}
+
+static const char *set_resolvers(const struct dk_option *option, const char *text, void *field)
+{
+    return set_entries(option, text, field, check_resolver);
+}
+
+static const char *check_name(const char *text, size_t len)
+{
+    size_t label = 0;
+
+    if (!is_host(text, len))
+        return N_("has a host name that is not one");
+    for (size_t i = 0; i < len; i++) {
+        label = text[i] == '.' ? 0 : label + 1;
+        if (label > 63) // RFC 1035 section 2.3.4
+            return N_("has a host name that is not one");
+    }
+    return NULL;
+}
+
+static const char *set_names(const struct dk_option *option, const char *text, void *field)
+{
+    return set_entries(option, text, field, check_name);
+}
+
 // --- one of, list of ------------------------------------------------------------------------------------------------
 
 // The place of a word of `len` characters in "a, b, c", or -1.
@@ -414,6 +469,8 @@ KIND(profile, set_profile, print_text)
 KIND(interface, set_interface, print_text)
 KIND(stamp, set_stamp, print_text)
 KIND(url, set_url, print_text)
+KIND(resolvers, set_resolvers, print_text)
+KIND(names, set_names, print_text)
 KIND(server, set_server, print_text)
 KIND(technology, set_technology, print_technology)
 KIND(environment, set_environment, print_environment)
@@ -445,7 +502,8 @@ KIND(list, set_list, print_list)
 #define ONE_OF(is, words)          KEPT_AS("one of", is, words)
 
 _Static_assert(offsetof(struct dk_settings, servers) == 0, "a server's option is at the same place in each");
-_Static_assert(DK_ONLY_DOWNLOAD == 1 && DK_ONLY_UPLOAD == 2 && DK_ONLY_LATENCY == 4 && DK_ONLY_WIRE == 8,
+_Static_assert(DK_ONLY_DOWNLOAD == 1 && DK_ONLY_UPLOAD == 2 && DK_ONLY_LATENCY == 4 && DK_ONLY_WIRE == 8 &&
+                   DK_ONLY_DNS == 16 && DK_ONLY_PATH == 32,
                "the order of test.only");
 
 static const struct dk_option options[] = {
@@ -488,8 +546,8 @@ static const struct dk_option options[] = {
      .help = N_("with stop = precise: half of the 95 % interval, of the rate")},
     {"test", "max_bytes", NULL, BYTES("1MB", "100GB"), .fallback = "15GB", FIELD(max_bytes),
      .help = N_("most data in each direction")},
-    {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency, wire"),
-     .fallback = "download,upload,latency", FIELD(only),
+    {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency, wire, dns, path"),
+     .fallback = "download,upload,latency,dns,path", FIELD(only),
      .help = N_("what to measure; wire: capture the headers of the test's own packets")},
     {"test", "family", "family", ONE_OF(family, "any, ipv4, ipv6, both"), .fallback = "any", FIELD(family),
      .help = N_("Internet protocol to use; both: two runs, IPv4 and IPv6")},
@@ -507,6 +565,11 @@ static const struct dk_option options[] = {
      .help = N_("time from one to the next")},
     {"latency", "timeout", NULL, DURATION("50ms", "10s"), .fallback = "1s", FIELD(latency_timeout_ns),
      .help = N_("a packet that is not answered by then is lost")},
+
+    {"dns", "servers", NULL, KEPT_AS("text", resolvers, "at most 3 of ADDRESS[:PORT], with commas between"),
+     .fallback = "", FIELD(dns_servers), .help = N_("resolvers to ask beside those of the system")},
+    {"dns", "names", NULL, KEPT_AS("text", names, "at most 3 host names, with commas between"), .fallback = "",
+     FIELD(dns_names), .help = N_("names to ask for beside that of the reference server")},
 
     {"budget", "daily", NULL, BYTES("0B", "1000GB"), .fallback = "0B", FIELD(budget_daily_bytes),
      .help = N_("most data of runs a day on one link; 0B: no limit")},

@@ -57,6 +57,7 @@ void dk_measurement_free(struct dk_measurement *measurement)
     free(measurement->latency_download.series_ns);
     free(measurement->latency_upload.series_ns);
     free(measurement->latency_gateway.series_ns);
+    free(measurement->dns.queries);
     dk_buf_free(&measurement->wire.evidence.pcap);
     *measurement = (struct dk_measurement){0};
 }

@@ -19,6 +19,7 @@ enum {
     DK_ADDRESS_SIZE = INET6_ADDRSTRLEN,
     DK_RUN_ID_SIZE = 23, // 128 bits in base64url
     DK_WORD_SIZE = 4096, // of a server's word, as JWS
+    DK_DNS_TEXT_SIZE = 254,
 };
 
 // Payload bytes per interval and stream. Row s, column i (bytes[s * count + i]) holds what stream s moved between
@@ -191,6 +192,33 @@ struct dk_wire {
 // Of all that the interface carried, what was not to or from the server, in millionths; 0 when it carried nothing.
 int64_t dk_wire_other_ppm(const struct dk_wire *wire);
 
+// One question to one resolver. OK: it was answered, whatever the answer is.
+struct dk_dns_query {
+    char server[DK_ADDRESS_SIZE]; // numeric
+    int64_t port;
+    bool configured;              // by the settings, not by the system
+    char name[DK_DNS_TEXT_SIZE];
+    bool ipv6;                    // AAAA, not A
+    enum dk_transport transport;
+    enum dk_status status;
+    enum dk_dns_failure failure;  // NONE when OK
+    int64_t response_ns;          // over TCP, the handshake included; from here on 0 without an answer
+    int64_t rcode;                // 0 … 4095, as IANA lists them
+    bool truncated, authenticated; // TC, AD
+    int64_t answers;              // addresses
+    int64_t unrelated;            // records about something else
+    // Counted, never believed: what was no message, and messages that answer something else.
+    int64_t malformed, mismatched;
+};
+
+struct dk_dns {
+    enum dk_status status; // OK: at least one query was answered
+    char reason[DK_REASON_SIZE];
+    int64_t timeout_ns;
+    size_t count;
+    struct dk_dns_query *queries; // `count` of them, owned by the measurement; NULL when there are none
+};
+
 struct dk_measurement {
     struct dk_server server;
     size_t candidate_count; // 0: there was no choice
@@ -198,6 +226,7 @@ struct dk_measurement {
     struct dk_throughput download, upload;
     struct dk_latency latency_idle, latency_download, latency_upload;
     struct dk_latency latency_gateway; // the first part of the way, idle; the others go all of it
+    struct dk_dns dns;
     struct dk_wire wire;
     char word[DK_WORD_SIZE]; // what the server answered when it was asked for its word; "" when it gave none
     int64_t data_used_bytes; // both directions, all probes

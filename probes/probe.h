@@ -54,6 +54,8 @@ struct dk_plan {
     int64_t latency_count;   // packets or requests
     int64_t latency_interval_ns;
     int64_t latency_timeout_ns;
+    const char *dns_servers; // "ADDRESS[:PORT], …", to ask beside the system's; "" for none
+    const char *dns_names;   // "NAME, …", to ask for beside the server's; "" for none
 };
 
 enum dk_privilege {

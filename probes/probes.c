@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "probes/dns/dns.h"
 #include "probes/http/http.h"
 #include "probes/ping/ping.h"
 #include "probes/probe.h"
@@ -10,7 +11,7 @@
 #include <string.h>
 
 const struct dk_probe *const dk_probes[] = {
-    &dk_probe_reach,        &dk_probe_gateway,  &dk_probe_stamp,  &dk_probe_icmp, &dk_probe_tcp,
+    &dk_probe_reach,        &dk_probe_gateway,  &dk_probe_dns,    &dk_probe_stamp, &dk_probe_icmp, &dk_probe_tcp,
     &dk_probe_http_latency, &dk_probe_download, &dk_probe_upload, &dk_probe_word, NULL,
 };
 

@@ -79,6 +79,20 @@
     X(KERNEL, "kernel") /* the kernel, both times of every round trip */                                     \
     X(MIXED, "mixed")   /* now one, now the other */
 
+// Why a DNS query was not answered.
+#define DK_DNS_FAILURE_LIST(X)                                                                               \
+    X(NONE, "none")                                                                                          \
+    X(TIMEOUT, "timeout")                                                                                    \
+    X(REFUSED, "refused")         /* nobody listens there */                                                 \
+    X(UNREACHABLE, "unreachable") /* no way there, or the device may not send */                             \
+    X(CLOSED, "closed")           /* the connection ended before the answer */                               \
+    X(MALFORMED, "malformed")     /* what came is no DNS message */                                          \
+    X(MISMATCHED, "mismatched")   /* what came is no answer to the question */
+
+#define DK_TRANSPORT_LIST(X)                                                                                 \
+    X(UDP, "udp")                                                                                            \
+    X(TCP, "tcp")
+
 // How the payload of a throughput test went through the device.
 #define DK_PATH_LIST(X)                                                                                      \
     X(COPIED, "copied")     /* read or written by the program, decrypted or encrypted where there is TLS */   \
@@ -110,6 +124,8 @@
     X(outcome, OUTCOME)                                                                                      \
     X(method, METHOD)                                                                                        \
     X(timestamps, TIMESTAMPS)                                                                                \
+    X(dns_failure, DNS_FAILURE)                                                                              \
+    X(transport, TRANSPORT)                                                                                  \
     X(path, PATH)                                                                                            \
     X(kind, KIND)                                                                                            \
     X(rule_family, FAMILY_OF_RULE)
@@ -149,6 +165,12 @@ enum dk_method { DK_METHOD_LIST(X) };
 #undef X
 #define X(name, text) DK_TIMESTAMPS_##name,
 enum dk_timestamps { DK_TIMESTAMPS_LIST(X) };
+#undef X
+#define X(name, text) DK_DNS_FAILURE_##name,
+enum dk_dns_failure { DK_DNS_FAILURE_LIST(X) };
+#undef X
+#define X(name, text) DK_TRANSPORT_##name,
+enum dk_transport { DK_TRANSPORT_LIST(X) };
 #undef X
 #define X(name, text) DK_PATH_##name,
 enum dk_path { DK_PATH_LIST(X) };

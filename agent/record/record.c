@@ -4,6 +4,7 @@
 #include "agent/base/network.h"
 #include "agent/base/parse.h"
 #include "agent/record/json.h"
+#include "agent/record/way.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -555,6 +556,22 @@ static void put_wire(struct builder *b, json_t *root, const struct dk_record_fac
     put(b, evidence, "complete", json_boolean(wire->evidence.complete));
 }
 
+static void put_dns(struct builder *b, json_t *root, const struct dk_record_facts *facts)
+{
+    const struct dk_dns *dns = &facts->measurement->dns;
+
+    if (dns->status == DK_STATUS_NOT_MEASURED && dns->reason[0] == '\0')
+        return;
+
+    json_t *object = put_object(b, root, "dns");
+
+    put_status(b, object, dns->status, dns->reason, facts);
+    if (dns->count == 0)
+        return;
+    put_integer(b, object, "timeout_ns", dns->timeout_ns);
+    put(b, object, "queries", dk_way_queries(dns, facts->context->link.local_address));
+}
+
 static void put_figures(struct builder *b, json_t *root, const struct dk_record_facts *facts)
 {
     const struct dk_measurement *measurement = facts->measurement;
@@ -571,6 +588,7 @@ static void put_figures(struct builder *b, json_t *root, const struct dk_record_
     put_latency(b, latency, "upload", &measurement->latency_upload, facts);
     put_latency(b, latency, "gateway", &measurement->latency_gateway, facts);
     put_wire(b, root, facts);
+    put_dns(b, root, facts);
 }
 
 static void put_validity(struct builder *b, json_t *root, const struct dk_validity *validity)

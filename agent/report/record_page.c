@@ -412,21 +412,6 @@ static void latency_row(struct dk_markup *m, const json_t *latency, const char *
     dk_markup_add(m, "</td></tr>\n");
 }
 
-// What the way to the gateway leaves of the way to the server.
-static void beyond_row(struct dk_markup *m, const json_t *record)
-{
-    int64_t gateway_ns = dk_field_integer(record, "latency.gateway.rtt_median_ns", -1),
-            all_ns = dk_field_integer(record, "latency.idle.rtt_median_ns", -1);
-
-    if (gateway_ns < 0 || all_ns <= gateway_ns)
-        return;
-    dk_markup_add(m, "<tr><th scope=\"row\">");
-    dk_markup_words(m, "%s", _("beyond the gateway"));
-    dk_markup_add(m, "</th><td>");
-    add_number(m, all_ns - gateway_ns, MEGA, 2, "");
-    dk_markup_add(m, "</td><td colspan=\"6\"></td></tr>\n");
-}
-
 static void add_latencies(struct dk_markup *m, const json_t *record)
 {
     const char *const columns[] = {_("median, ms"), _("min, ms"),     _("p95, ms"), _("max, ms"),
@@ -442,8 +427,6 @@ static void add_latencies(struct dk_markup *m, const json_t *record)
     }
     dk_markup_add(m, "</tr></thead>\n<tbody>\n");
     latency_row(m, dk_field(record, "latency.idle"), _("idle"));
-    latency_row(m, dk_field(record, "latency.gateway"), _("to the gateway"));
-    beyond_row(m, record);
     latency_row(m, dk_field(record, "latency.download"), _("during download"));
     latency_row(m, dk_field(record, "latency.upload"), _("during upload"));
     dk_markup_add(m, "</tbody></table></div>\n<p class=\"soft\">");

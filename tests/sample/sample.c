@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { STREAMS = 4, INTERVALS = 200 };
 
@@ -136,6 +137,25 @@ static struct dk_context context(enum dk_technology technology)
     return out;
 }
 
+static void add_queries(struct dk_dns *dns)
+{
+    static const struct dk_dns_query queries[] = {
+        {.server = "10.20.30.1", .port = 53, .name = "speed.example.vn", .status = DK_STATUS_OK,
+         .response_ns = 11 * DK_NS_PER_MS, .authenticated = true, .answers = 2},
+        {.server = "203.0.113.53", .port = 5353, .configured = true, .name = "speed.example.vn", .ipv6 = true,
+         .transport = DK_TRANSPORT_TCP, .status = DK_STATUS_OK, .response_ns = 43 * DK_NS_PER_MS, .rcode = 3,
+         .truncated = true, .unrelated = 1, .mismatched = 2},
+        {.server = "2001:db8::53", .port = 53, .configured = true, .name = "speed.example.vn",
+         .status = DK_STATUS_FAILED, .failure = DK_DNS_FAILURE_MALFORMED, .malformed = 32},
+    };
+
+    dns->queries = malloc(sizeof queries);
+    if (dns->queries == NULL)
+        abort();
+    memcpy(dns->queries, queries, sizeof queries);
+    dns->count = sizeof queries / sizeof queries[0];
+}
+
 void dk_sample_judge(struct dk_sample *sample)
 {
     dk_judge_validity(&sample->measurement, &sample->context, &sample->validity);
@@ -178,12 +198,14 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
                  .syn = {9, 31000000, 33500000, 52000000, 52000000},
                  .rtt_ack = {8000, 30900000, 61000000, 92000000, 140000000},
                  .rtt_timestamp = {0, -1, -1, -1, -1}},
+        .dns = {.status = DK_STATUS_OK, .timeout_ns = 2 * DK_NS_PER_S},
         .candidate_count = 2,
         .candidates = {{"daklak", "https://speed.example.vn", DK_STATUS_OK, "", 19 * DK_NS_PER_MS, 3},
                        {"", "http://192.0.2.7", DK_STATUS_FAILED, "connection refused", -1, 0}},
         .data_used_bytes = download_bps / 8 * 14,
     };
     out->measurement.latency_gateway.method = DK_METHOD_ICMP;
+    add_queries(&out->measurement.dns);
     dk_sample_judge(out);
     out->facts = (struct dk_record_facts){.id = "019aa0b1-7c2a-7def-8123-456789abcdef",
                                           .seq = 7,
