@@ -257,6 +257,10 @@ static void mark_missing(struct session *session, enum dk_status status, const c
                 only & DK_ONLY_LATENCY ? "there was no upload to measure it under" : "not asked for");
     set_latency(&measurement->latency_gateway, only & DK_ONLY_LATENCY ? status : DK_STATUS_NOT_MEASURED,
                 only & DK_ONLY_LATENCY ? reason : "not asked for");
+    measurement->path = (struct dk_way_found){.asked = (only & DK_ONLY_PATH) != 0, .mtu.status = status,
+                                              .route.status = status};
+    snprintf(measurement->path.mtu.reason, sizeof measurement->path.mtu.reason, "%s", reason);
+    snprintf(measurement->path.route.reason, sizeof measurement->path.route.reason, "%s", reason);
     measurement->dns.status = only & DK_ONLY_DNS ? status : DK_STATUS_NOT_MEASURED;
     snprintf(measurement->dns.reason, sizeof measurement->dns.reason, "%s", only & DK_ONLY_DNS ? reason : "");
     if (wants_wire(session->settings)) {
@@ -344,6 +348,8 @@ static enum dk_err measure_way(struct session *session, struct dk_fault *fault)
         names[count++] = "gateway";
     if (session->settings->only & DK_ONLY_DNS)
         names[count++] = "dns";
+    if (session->settings->only & DK_ONLY_PATH)
+        names[count++] = "path";
     return count > 0 && !session->interrupted ? run_together(session, names, fault) : DK_OK;
 }
 
@@ -411,6 +417,7 @@ static void make_plan(struct session *session, const struct dk_server_settings *
         .latency_count = settings->latency_count,
         .latency_interval_ns = settings->latency_interval_ns,
         .latency_timeout_ns = settings->latency_timeout_ns,
+        .path_method = settings->path_method,
         .dns_servers = settings->dns_servers,
         .dns_names = settings->dns_names,
     };
@@ -589,6 +596,8 @@ struct dk_measure_bound dk_measure_bound(const struct dk_settings *settings)
         add_bound(&session, "gateway", &bound);
     if (only & DK_ONLY_DNS)
         add_bound(&session, "dns", &bound);
+    if (only & DK_ONLY_PATH)
+        add_bound(&session, "path", &bound);
     if (only & DK_ONLY_DOWNLOAD)
         add_bound(&session, "download", &bound);
     if (only & DK_ONLY_UPLOAD)

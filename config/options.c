@@ -383,6 +383,7 @@ X(server_kind, SERVER_KIND)
 X(net, NET)
 X(stop, STOP)
 X(metered, METERED)
+X(path_method, PATH_METHOD)
 #undef X
 
 // auto is kept as NONE.
@@ -480,6 +481,7 @@ KIND(server_kind, set_server_kind, print_server_kind)
 KIND(net, set_net, print_net)
 KIND(stop, set_stop, print_stop)
 KIND(metered, set_metered, print_metered)
+KIND(path_method, set_path_method, print_path_method)
 KIND(method, set_method, print_method)
 KIND(list, set_list, print_list)
 
@@ -565,6 +567,9 @@ static const struct dk_option options[] = {
      .help = N_("time from one to the next")},
     {"latency", "timeout", NULL, DURATION("50ms", "10s"), .fallback = "1s", FIELD(latency_timeout_ns),
      .help = N_("a packet that is not answered by then is lost")},
+
+    {"path", "method", NULL, ONE_OF(path_method, "auto, icmp, udp"), .fallback = "auto", FIELD(path_method),
+     .help = N_("how the way is looked at; auto: by ICMP where it is allowed, else by UDP")},
 
     {"dns", "servers", NULL, KEPT_AS("text", resolvers, "at most 3 of ADDRESS[:PORT], with commas between"),
      .fallback = "", FIELD(dns_servers), .help = N_("resolvers to ask beside those of the system")},

@@ -66,6 +66,8 @@ struct dk_settings {
     int64_t latency_count;
     int64_t latency_interval_ns;
     int64_t latency_timeout_ns;
+    // [path]
+    enum dk_path_method path_method;
     // [dns]
     char dns_servers[DK_DNS_LIST_SIZE]; // "ADDRESS[:PORT], …"
     char dns_names[DK_DNS_LIST_SIZE];   // "NAME, …"

@@ -219,6 +219,41 @@ struct dk_dns {
     struct dk_dns_query *queries; // `count` of them, owned by the measurement; NULL when there are none
 };
 
+// The longest IP packet that passes to the server in one piece (docs/methodology.md, "The way").
+struct dk_path_mtu {
+    enum dk_status status; // OK: at least one packet was answered
+    char reason[DK_REASON_SIZE];
+    int64_t kernel_bytes;   // what the kernel takes for it; -1 when it does not say
+    int64_t answered_bytes; // the longest packet that was answered: the path MTU, or, at least, a lower bound
+    int64_t passed_not_bytes; // the shortest that did not pass; 0: none, it is the link's own MTU
+    bool told;       // a router said that packets were too big
+    bool black_hole; // longer packets vanish, and no router says so
+};
+
+// What answers at a distance of so many routers.
+enum { DK_HOPS_MAX = 30, DK_HOP_PROBES = 3 };
+struct dk_hop {
+    char address[DK_ADDRESS_SIZE]; // the first that answered; "" when none did
+    bool several;                  // others have answered too
+    int64_t rtt_ns[DK_HOP_PROBES]; // -1: no answer
+};
+
+struct dk_route {
+    enum dk_status status; // OK: at least one hop answered
+    char reason[DK_REASON_SIZE];
+    bool reached;     // the last hop is the server
+    bool unreachable; // the last hop says that there is no way on
+    size_t count;     // of the hops, to the last that answered
+    struct dk_hop hops[DK_HOPS_MAX];
+};
+
+struct dk_way_found {
+    bool asked;                 // false: the rest means nothing
+    enum dk_path_method method; // AUTO: none
+    struct dk_path_mtu mtu;
+    struct dk_route route;
+};
+
 struct dk_measurement {
     struct dk_server server;
     size_t candidate_count; // 0: there was no choice
@@ -227,6 +262,7 @@ struct dk_measurement {
     struct dk_latency latency_idle, latency_download, latency_upload;
     struct dk_latency latency_gateway; // the first part of the way, idle; the others go all of it
     struct dk_dns dns;
+    struct dk_way_found path;
     struct dk_wire wire;
     char word[DK_WORD_SIZE]; // what the server answered when it was asked for its word; "" when it gave none
     int64_t data_used_bytes; // both directions, all probes

@@ -54,6 +54,7 @@ struct dk_plan {
     int64_t latency_count;   // packets or requests
     int64_t latency_interval_ns;
     int64_t latency_timeout_ns;
+    enum dk_path_method path_method;
     const char *dns_servers; // "ADDRESS[:PORT], …", to ask beside the system's; "" for none
     const char *dns_names;   // "NAME, …", to ask for beside the server's; "" for none
 };

@@ -93,6 +93,12 @@
     X(UDP, "udp")                                                                                            \
     X(TCP, "tcp")
 
+// What the way to the server is looked at with.
+#define DK_PATH_METHOD_LIST(X)                                                                               \
+    X(AUTO, "auto") /* of a setting: icmp where it is allowed, else udp */                                   \
+    X(ICMP, "icmp")                                                                                          \
+    X(UDP, "udp")
+
 // How the payload of a throughput test went through the device.
 #define DK_PATH_LIST(X)                                                                                      \
     X(COPIED, "copied")     /* read or written by the program, decrypted or encrypted where there is TLS */   \
@@ -126,6 +132,7 @@
     X(timestamps, TIMESTAMPS)                                                                                \
     X(dns_failure, DNS_FAILURE)                                                                              \
     X(transport, TRANSPORT)                                                                                  \
+    X(path_method, PATH_METHOD)                                                                              \
     X(path, PATH)                                                                                            \
     X(kind, KIND)                                                                                            \
     X(rule_family, FAMILY_OF_RULE)
@@ -171,6 +178,9 @@ enum dk_dns_failure { DK_DNS_FAILURE_LIST(X) };
 #undef X
 #define X(name, text) DK_TRANSPORT_##name,
 enum dk_transport { DK_TRANSPORT_LIST(X) };
+#undef X
+#define X(name, text) DK_PATH_METHOD_##name,
+enum dk_path_method { DK_PATH_METHOD_LIST(X) };
 #undef X
 #define X(name, text) DK_PATH_##name,
 enum dk_path { DK_PATH_LIST(X) };

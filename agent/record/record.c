@@ -98,24 +98,8 @@ static void put_text_if_set(struct builder *b, json_t *object, const char *key, 
 static void put_reason(struct builder *b, json_t *object, const char *key, const char *text)
 {
     char clean[DK_REASON_SIZE];
-    size_t left = strnlen(text, sizeof clean - 1), at = 0;
 
-    while (left > 0) {
-        size_t count = 1;
-
-        while (count < 4 && count < left && !dk_text_is_clean(text, count))
-            count++;
-        if (dk_text_is_clean(text, count)) {
-            memcpy(clean + at, text, count);
-        } else {
-            count = 1;
-            clean[at] = '?';
-        }
-        at += count;
-        text += count;
-        left -= count;
-    }
-    clean[at] = '\0';
+    dk_text_cleaned(text, clean, sizeof clean);
     put_text(b, object, key, clean);
 }
 
@@ -556,22 +540,6 @@ static void put_wire(struct builder *b, json_t *root, const struct dk_record_fac
     put(b, evidence, "complete", json_boolean(wire->evidence.complete));
 }
 
-static void put_dns(struct builder *b, json_t *root, const struct dk_record_facts *facts)
-{
-    const struct dk_dns *dns = &facts->measurement->dns;
-
-    if (dns->status == DK_STATUS_NOT_MEASURED && dns->reason[0] == '\0')
-        return;
-
-    json_t *object = put_object(b, root, "dns");
-
-    put_status(b, object, dns->status, dns->reason, facts);
-    if (dns->count == 0)
-        return;
-    put_integer(b, object, "timeout_ns", dns->timeout_ns);
-    put(b, object, "queries", dk_way_queries(dns, facts->context->link.local_address));
-}
-
 static void put_figures(struct builder *b, json_t *root, const struct dk_record_facts *facts)
 {
     const struct dk_measurement *measurement = facts->measurement;
@@ -588,7 +556,10 @@ static void put_figures(struct builder *b, json_t *root, const struct dk_record_
     put_latency(b, latency, "upload", &measurement->latency_upload, facts);
     put_latency(b, latency, "gateway", &measurement->latency_gateway, facts);
     put_wire(b, root, facts);
-    put_dns(b, root, facts);
+    if (measurement->dns.status != DK_STATUS_NOT_MEASURED || measurement->dns.reason[0] != '\0')
+        put(b, root, "dns", dk_way_dns(&measurement->dns, facts->context->link.local_address));
+    if (measurement->path.asked)
+        put(b, root, "path", dk_way_path(&measurement->path, facts->context->link.local_address));
 }
 
 static void put_validity(struct builder *b, json_t *root, const struct dk_validity *validity)
