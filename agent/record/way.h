@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-// The members "dns" and "path", which the caller owns; NULL when memory is short. `local_address` is the device's own, ""
-// when not known.
+// The members "dns" and "path", which the caller owns; NULL when memory is short. `local_address` is the device's own,
+// "" when not known.
 json_t *dk_way_dns(const struct dk_dns *dns, const char *local_address);
 json_t *dk_way_path(const struct dk_way_found *path, const char *local_address);

@@ -33,7 +33,7 @@ void dk_search_answered(struct dk_search *search, int64_t size);
 void dk_search_refused(struct dk_search *search, int64_t size, int64_t mtu);
 void dk_search_vanished(struct dk_search *search, int64_t size);
 
-// True when nothing is left to know of `size`: it was answered, or a longer one was; it is too long, or a shorter one is.
+// True when nothing is left to know of `size`: it, or a longer one, was answered; or it, or a shorter one, is too long.
 bool dk_search_knows(const struct dk_search *search, int64_t size);
 
 // All of `sizes` has come to an end: the next ones.

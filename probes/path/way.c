@@ -164,13 +164,11 @@ int dk_way_send(struct dk_way *way, unsigned number, size_t bytes, int hop_limit
         set_port(&to, (uint16_t)(DK_WAY_PORT + number));
     set_hop_limit(way, hop_limit);
     way->sent = number + 1 > way->sent ? number + 1 : way->sent;
-    // What ICMP said of an earlier packet is reported instead of sending: then the packet is sent anew.
+    // What ICMP said of an earlier packet, EMSGSIZE too, is reported instead of sending: then the packet is sent anew.
     for (int i = 0; i < SEND_TRIES; i++) {
         if (sendto(way->fd, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&to, way->server_len) >= 0)
             return 0;
         error = errno;
-        if (error == EMSGSIZE)
-            break;
     }
     return error;
 }

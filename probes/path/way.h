@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Packets that are not to be fragmented, with a chosen length and hop limit, and what comes back for them: an answer of
-// the server, or what ICMP says of them, by the kernel's error queue (ip(7), IP_RECVERR). Over ICMP echo (a ping socket,
-// else a raw one) or, without any privilege, UDP to ports where nobody is expected to listen.
+// Packets that are not to be fragmented, with a chosen length and hop limit, and what comes back for them: an answer
+// of the server, or what ICMP says of them, by the kernel's error queue (ip(7), IP_RECVERR). Over ICMP echo (a ping
+// socket, else a raw one) or, without any privilege, UDP to ports where nobody is expected to listen.
 #pragma once
 
 #include "agent/base/clock.h"

@@ -53,8 +53,8 @@ static void has_the_names_of_the_design_in_order(void)
 {
     static const char *const names[] = {"schema",          "id",       "seq",    "prev",    "kind",
                                         "device",          "time",     "site",   "link",    "server",
-                                        "data_used_bytes", "download", "upload", "latency", "wire", "dns", "path", "validity",
-                                        "verdict"};
+                                        "data_used_bytes", "download", "upload", "latency", "wire",
+                                        "dns",             "path",     "validity", "verdict"};
     dk_auto_buf struct dk_buf text = dk_buf_make(DK_RECORD_MAX_BYTES);
 
     fresh();
