@@ -213,6 +213,56 @@ static void report_parts(const struct page *page, const struct dk_latency *gatew
     paragraph(page, _("- beyond"), COLOUR_NONE, mark, "%s", _("(from the gateway to the server: the rest)"));
 }
 
+// How the resolvers answered, in one line.
+static void report_dns(const struct page *page, const struct dk_dns *dns)
+{
+    int64_t answered = 0, best_ns = 0, unbelieved = 0;
+    char best[AMOUNT_SIZE], mark[AMOUNT_SIZE + 8];
+
+    if (dns->status == DK_STATUS_FAILED)
+        missing(page, "DNS", dns->status, dns->reason);
+    if (dns->status != DK_STATUS_OK)
+        return;
+    for (size_t i = 0; i < dns->count; i++) {
+        const struct dk_dns_query *query = &dns->queries[i];
+
+        unbelieved += query->malformed + query->mismatched;
+        if (query->status != DK_STATUS_OK)
+            continue;
+        answered++;
+        if (best_ns == 0 || query->response_ns < best_ns)
+            best_ns = query->response_ns;
+    }
+    format_ms(best_ns, best);
+    snprintf(mark, sizeof mark, "%8s ms", best);
+    paragraph(page, "DNS", COLOUR_NONE, mark, _("(the fastest answer; %lld of %lld queries answered)"),
+              (long long)answered, (long long)dns->count);
+    if (unbelieved > 0)
+        paragraph(page, "", COLOUR_NONE, "", _("%lld answers were false or broken, and not believed"),
+                  (long long)unbelieved);
+}
+
+static void report_path(const struct page *page, const struct dk_way_found *path)
+{
+    const struct dk_path_mtu *mtu = &path->mtu;
+    const struct dk_route *route = &path->route;
+    const char *label = _("Way");
+
+    if (!path->asked)
+        return;
+    if (mtu->status == DK_STATUS_OK) {
+        paragraph(page, label, COLOUR_NONE, "", _("path MTU %lld bytes"), (long long)mtu->answered_bytes);
+        label = "";
+    }
+    if (mtu->status == DK_STATUS_OK && mtu->black_hole)
+        paragraph(page, "", COLOUR_NONE, "", "%s",
+                  _("longer packets vanish and nobody says so: a black hole is suspected"));
+    if (route->status == DK_STATUS_OK)
+        paragraph(page, label, COLOUR_NONE, "",
+                  route->reached ? _("%lld hops to the server") : _("%lld hops, not to the server"),
+                  (long long)route->count);
+}
+
 static const char *outcome_word(enum dk_outcome outcome, enum colour *colour)
 {
     *colour = COLOUR_YELLOW;
@@ -337,6 +387,8 @@ void dk_report_result(FILE *out, const struct dk_terminal *terminal, const struc
             report_latency(&page, _("- download"), &m->latency_download);
         if (m->latency_upload.status == DK_STATUS_OK)
             report_latency(&page, _("- upload"), &m->latency_upload);
+        report_dns(&page, &m->dns);
+        report_path(&page, &m->path);
         report_wire(&page, &m->wire);
         if (input->verdict != NULL)
             report_verdict(&page, input->verdict);

@@ -163,7 +163,7 @@ class Way(unittest.TestCase):
             self.r3.run("ip", "route", "del", "unreachable", SERVER + "/32", "metric", "1")
 
     def test_without_privilege(self):
-        """The run goes on: over UDP, without the gateway; and it is said how to allow it. Then a ping socket will do."""
+        """The run goes on: over UDP, without the gateway, saying how to allow it. Then a ping socket will do."""
         if shutil.which("setpriv") is None or os.environ.get("DOKIEM_NETLAB_INSIDE"):
             self.skipTest("cannot become somebody else")
         user = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all",
