@@ -259,7 +259,7 @@ static void report_path(const struct page *page, const struct dk_way_found *path
                   _("longer packets vanish and nobody says so: a black hole is suspected"));
     if (route->status == DK_STATUS_OK)
         paragraph(page, label, COLOUR_NONE, "",
-                  route->reached ? _("%lld hops to the server") : _("%lld hops, not to the server"),
+                  route->reached ? _("hops to the server: %lld") : _("hops seen, without the server: %lld"),
                   (long long)route->count);
 }
 

@@ -90,10 +90,10 @@ static void add_route(struct dk_markup *m, const json_t *record)
     if (count == 0)
         return;
     begin_row(m, _("Route"));
-    dk_markup_words(m, dk_field_true(record, "path.route.reached") ? _("%lld hops to the server")
-                                                                   : _("%lld hops, not to the server"),
+    dk_markup_words(m, dk_field_true(record, "path.route.reached") ? _("hops to the server: %lld")
+                                                                   : _("hops seen, without the server: %lld"),
                     (long long)count);
-    dk_markup_add(m, ": <small>");
+    dk_markup_add(m, "; <small>");
     for (size_t i = 0; i < count && i < HOPS_MAX; i++) {
         const json_t *hop = json_array_get(hops, i);
         const char *address = dk_field_text(hop, "address");

@@ -252,9 +252,9 @@ static enum dk_err gateway_start(struct dk_loop *loop, const struct dk_plan *pla
                                  struct dk_fault *fault)
 {
     struct dk_plan own = gateway_plan(plan);
+    bool is_server = strcmp(plan->gateway, measured->server.address) == 0; // then nothing lies between
 
-    (void)measured;
-    return start(&dk_probe_gateway, loop, &own, plan->gateway, out, fault);
+    return start(&dk_probe_gateway, loop, &own, is_server ? "" : plan->gateway, out, fault);
 }
 
 static bool icmp_done(const struct dk_probe_run *run)

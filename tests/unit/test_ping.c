@@ -203,6 +203,10 @@ static void the_gateway_is_pinged_apart(void)
         CU_ASSERT_PTR_NULL(strstr(r.reason, "::1"));
         CU_ASSERT_PTR_NULL(strstr(r.reason, "127"));
     }
+
+    // One that is the server itself is none.
+    plan.gateway = "127.0.0.1";
+    CU_ASSERT_EQUAL(measure(&dk_probe_gateway, &plan, "127.0.0.1").sent, 0);
 }
 
 static int listening(char url[static 64], int backlog)
