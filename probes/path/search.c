@@ -33,7 +33,7 @@ void dk_search_refused(struct dk_search *search, int64_t size, int64_t mtu)
 {
     search->told = true;
     note_too_long(search, size, false);
-    if (mtu > search->answered && mtu < size)
+    if (mtu >= search->answered && mtu < size)
         search->hint = mtu;
 }
 
@@ -60,7 +60,7 @@ void dk_search_next(struct dk_search *search)
         return;
     }
     // A router has said it, and it is so.
-    if (low > 0 && low == search->followed && !search->vanished)
+    if (low > 0 && (low == search->followed || low == search->hint) && !search->vanished)
         return;
     // Where not even the shortest one was answered, silence means nothing.
     if (!search->refine || low == 0 || high == 0 || high - low <= 1)
