@@ -9,12 +9,9 @@
 #include "agent/record/seal.h"
 #include "agent/state.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { JWK_FILE_MAX_BYTES = 4096, NAME_SIZE = DK_SHA256_TEXT_SIZE + 8 };
 
@@ -94,19 +91,13 @@ static enum dk_err keep_public(const char *state_dir, const struct dk_key *key, 
 
 static enum dk_err remove_new(const char *state_dir, struct dk_fault *fault)
 {
-    int folder = DK_RETRY(open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    int result = folder < 0 ? -1 : unlinkat(folder, DK_NEW_KEY_FILE, 0);
+    struct dk_fault own = {0};
+    enum dk_err err = dk_file_remove(state_dir, DK_NEW_KEY_FILE, &own);
 
-    if (result == 0 || (folder >= 0 && errno == ENOENT))
-        result = DK_RETRY(fsync(folder));
-
-    int error_number = errno;
-
-    if (folder >= 0)
-        close(folder);
-    return result == 0 ? DK_OK
-                       : dk_fail(fault, dk_err_from_errno(error_number), state_dir, NULL, "%s cannot be removed: %s",
-                                 DK_NEW_KEY_FILE, strerror(error_number));
+    // Gone already, but perhaps not for the disk.
+    if (err == DK_ERR_NO_INPUT)
+        return dk_file_sync(state_dir, fault);
+    return err == DK_OK ? DK_OK : dk_fail(fault, err, own.where, own.todo, "%s", own.what);
 }
 
 // STATE/device.new.pem becomes STATE/device.pem.
@@ -169,6 +160,21 @@ enum dk_err dk_device_settle(const char *state_dir, struct dk_journal *journal, 
         }
     }
     return err == DK_OK ? dk_device_chain(state_dir, *key, out, fault) : err;
+}
+
+enum dk_err dk_device_unchanged(struct dk_journal *journal, const char *key_id, int64_t seq, struct dk_fault *fault)
+{
+    dk_auto(key) struct dk_key *next = NULL;
+    char from[DK_SHA256_TEXT_SIZE] = "", sha256[DK_SHA256_TEXT_SIZE];
+    int64_t head = 0;
+    enum dk_err err = dk_journal_head(journal, &head, sha256, fault);
+
+    if (err != DK_OK || head == seq)
+        return err;
+    err = successor(journal, from, &next, fault);
+    if (err != DK_OK || strcmp(next != NULL ? dk_key_id(next) : from, key_id) == 0 || from[0] == '\0')
+        return err;
+    return dk_fail(fault, DK_ERR_NOT_NOW, "run", "run it again", "this device's key was changed meanwhile");
 }
 
 // The new key: the one named, or one that was made for a change broken off before, or a fresh one.

@@ -30,6 +30,11 @@ enum dk_err dk_device_chain(const char *state_dir, const struct dk_key *key, str
 enum dk_err dk_device_settle(const char *state_dir, struct dk_journal *journal, struct dk_key **key,
                              struct dk_device_id *out, struct dk_fault *fault);
 
+// Sees that `key_id`, which was settled when the last record was number `seq`, is still the key that may sign the next
+// one: a change of key needs no more than the moment between two runs. Hold the lock for runs.
+// Errors: NOT_NOW (the key was changed), and of the files.
+enum dk_err dk_device_unchanged(struct dk_journal *journal, const char *key_id, int64_t seq, struct dk_fault *fault);
+
 // Changes the key: the record that says so is kept in the journal, and the next one will be signed by the new key.
 // The new key is made as STATE/device.pem, or is the one of `new_key_name` when that is not "" (then the setting
 // [device] key must name it from now on). *old_key is the one that signs until now. *new_id gets the new key's

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/measure.h"
 
+#include "agent/base/sandbox.h"
 #include "probes/candidates.h"
 #include "probes/capture/live.h"
 #include "probes/choice.h"
 #include "probes/loop.h"
 #include "probes/probe.h"
+#include "probes/responsiveness/responsiveness.h"
+#include "probes/responsiveness/rpm.h"
+#include "probes/stats.h"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,7 +59,7 @@ static void show_progress(const struct session *session, const struct dk_probe *
     *next = dk_mono_add_ns(now, progress_interval_ns);
 }
 
-// A latency probe that accompanies a load.
+// A probe that accompanies a load.
 struct companion {
     const struct dk_probe *probe; // NULL: there is none
     struct dk_plan plan;
@@ -62,94 +67,153 @@ struct companion {
     bool concluded;
 };
 
-// Under load round-trip times are taken from a fifth of the timed phase, when the load stands, to its end.
-static enum dk_err accompany(struct session *session, struct companion *companion, const struct dk_probe *load,
-                             const struct dk_probe_run *load_run, struct dk_fault *fault)
+// A load and what accompanies it: round-trip times, and responsiveness.
+enum { COMPANIONS = 2 };
+struct load {
+    const struct dk_probe *probe;
+    struct dk_probe_run *run;
+    struct companion companions[COMPANIONS];
+};
+
+// Under load round-trip times are taken from a fifth of the timed phase, when the load stands, to its end; so are new
+// connections opened, but from 1 s on when that is sooner: a test may end early.
+static bool is_time_for(const struct companion *companion, const struct dk_progress *load)
+{
+    int64_t from_ns = load->duration_ns / 5;
+
+    if (companion->probe == &dk_probe_responsiveness && from_ns > DK_NS_PER_S)
+        from_ns = DK_NS_PER_S;
+    return load->elapsed_ns > 0 && load->elapsed_ns >= from_ns;
+}
+
+static void plan_companion(const struct session *session, struct companion *companion, bool upload,
+                           const struct dk_progress *load)
+{
+    struct dk_plan *plan = &companion->plan;
+    int64_t load_bps = 0;
+
+    *plan = session->plan;
+    plan->phase = upload ? DK_PHASE_UPLOAD : DK_PHASE_DOWNLOAD;
+    plan->load_start = load->start;
+    plan->load_bps = dk_stats_rate_bps(load->bytes, load->elapsed_ns, &load_bps) ? load_bps : 0;
+    if (plan->latency_interval_ns < loaded_interval_ns)
+        plan->latency_interval_ns = loaded_interval_ns;
+    plan->latency_count = (load->duration_ns - load->elapsed_ns) / plan->latency_interval_ns + 1;
+    // Random intervals may be short ones: there must be enough for all of the load.
+    if (plan->latency_sampling == DK_SAMPLING_POISSON)
+        plan->latency_count = 2 * plan->latency_count + 16;
+}
+
+static enum dk_err accompany(struct session *session, struct load *load, struct dk_fault *fault)
 {
     struct dk_progress progress;
+    enum dk_err err = DK_OK;
 
-    if (companion->probe == NULL || companion->concluded)
-        return DK_OK;
-    if (load->done(load_run)) {
-        companion->concluded = true;
-        if (companion->run != NULL)
-            companion->probe->conclude(companion->run);
-        return DK_OK;
+    load->probe->progress(load->run, &progress);
+    for (size_t i = 0; i < COMPANIONS && err == DK_OK; i++) {
+        struct companion *companion = &load->companions[i];
+
+        if (companion->probe == NULL || companion->concluded)
+            continue;
+        if (load->probe->done(load->run)) {
+            companion->concluded = true;
+            if (companion->run != NULL)
+                companion->probe->conclude(companion->run);
+        } else if (companion->run == NULL && is_time_for(companion, &progress)) {
+            plan_companion(session, companion, strcmp(load->probe->name, "upload") == 0, &progress);
+            err = companion->probe->start(session->loop, &companion->plan, session->measurement, &companion->run,
+                                          fault);
+        }
     }
-    load->progress(load_run, &progress);
-    if (companion->run != NULL || progress.elapsed_ns < progress.duration_ns / 5 || progress.elapsed_ns == 0)
-        return DK_OK;
-    companion->plan = session->plan;
-    companion->plan.phase = strcmp(load->name, "upload") == 0 ? DK_PHASE_UPLOAD : DK_PHASE_DOWNLOAD;
-    if (companion->plan.latency_interval_ns < loaded_interval_ns)
-        companion->plan.latency_interval_ns = loaded_interval_ns;
-    companion->plan.latency_count =
-        (progress.duration_ns - progress.elapsed_ns) / companion->plan.latency_interval_ns + 1;
-    return companion->probe->start(session->loop, &companion->plan, session->measurement, &companion->run,
-                                   fault);
+    return err;
 }
 
-static void stop_all(const struct dk_probe *probe, struct dk_probe_run *run, struct companion *companion,
-                     const char *reason)
+static void stop_all(struct load *load, const char *reason)
 {
-    if (!probe->done(run))
-        probe->cancel(run, reason);
-    if (companion->run != NULL && !companion->probe->done(companion->run))
-        companion->probe->cancel(companion->run, reason);
+    if (!load->probe->done(load->run))
+        load->probe->cancel(load->run, reason);
+    for (size_t i = 0; i < COMPANIONS; i++) {
+        struct companion *companion = &load->companions[i];
+
+        if (companion->run != NULL && !companion->probe->done(companion->run))
+            companion->probe->cancel(companion->run, reason);
+    }
 }
 
-// Runs one probe to its end, its deadline, or the interrupt; with `companion_name` (NULL for none) a latency probe
-// beside it. What went wrong is in the measurement; an error is ours.
-static enum dk_err run_probes(struct session *session, const char *name, const char *companion_name,
-                              struct dk_fault *fault)
+static bool is_over(const struct load *load)
 {
-    const struct dk_probe *probe = dk_probe_find(name);
-    struct companion companion = {.probe = companion_name != NULL ? dk_probe_find(companion_name) : NULL};
-    struct dk_probe_run *run = NULL;
+    bool over = load->probe->done(load->run);
 
-    if (probe == NULL)
-        return dk_fail(fault, DK_ERR_INTERNAL, name, NULL, "there is no such probe");
+    for (size_t i = 0; i < COMPANIONS; i++)
+        over = over && (load->companions[i].run == NULL || load->companions[i].probe->done(load->companions[i].run));
+    return over;
+}
 
-    enum dk_err err = probe->start(session->loop, &session->plan, session->measurement, &run, fault);
+static void free_load(struct load *load)
+{
+    for (size_t i = 0; i < COMPANIONS; i++)
+        if (load->companions[i].run != NULL)
+            load->companions[i].probe->free(load->companions[i].run);
+    load->probe->free(load->run);
+}
 
-    if (err != DK_OK)
-        return err;
-
+// Turns the loop until all is over, at its deadline or by the interrupt.
+static enum dk_err run_load(struct session *session, struct load *load, struct dk_fault *fault)
+{
     struct dk_mono begun = dk_mono_now(), next = begun;
     // Answers to a companion's last packets are waited for after the load.
-    int64_t longest_ns = probe->max_duration_ns(&session->plan) + session->plan.latency_timeout_ns;
+    int64_t longest_ns = load->probe->max_duration_ns(&session->plan) + session->plan.latency_timeout_ns;
     struct dk_mono deadline = dk_mono_add_ns(begun, longest_ns);
+    enum dk_err err = DK_OK;
 
-    while (err == DK_OK &&
-           (!probe->done(run) || (companion.run != NULL && !companion.probe->done(companion.run)))) {
+    while (err == DK_OK && !is_over(load)) {
         struct dk_mono now = dk_mono_now();
 
         if (session->interrupted)
-            stop_all(probe, run, &companion, "interrupted");
+            stop_all(load, "interrupted");
         else if (now.ns >= deadline.ns)
-            stop_all(probe, run, &companion, "took longer than its deadline");
+            stop_all(load, "took longer than its deadline");
         else
             err = dk_loop_turn(session->loop, next.ns > now.ns && next.ns < deadline.ns ? next : deadline);
         if (err == DK_OK)
-            err = accompany(session, &companion, probe, run, fault);
-        show_progress(session, probe, run, &next);
+            err = accompany(session, load, fault);
+        show_progress(session, load->probe, load->run, &next);
     }
+    return err;
+}
+
+// Runs one probe to its end, its deadline, or the interrupt; with `latency` (NULL for none) and `responsiveness` others
+// beside it. What went wrong is in the measurement; an error is ours.
+static enum dk_err run_probes(struct session *session, const char *name, const char *latency, bool responsiveness,
+                              struct dk_fault *fault)
+{
+    struct load load = {.probe = dk_probe_find(name)};
+
+    if (load.probe == NULL)
+        return dk_fail(fault, DK_ERR_INTERNAL, name, NULL, "there is no such probe");
+    load.companions[0].probe = latency != NULL ? dk_probe_find(latency) : NULL;
+    load.companions[1].probe = responsiveness ? &dk_probe_responsiveness : NULL;
+
+    enum dk_err err = load.probe->start(session->loop, &session->plan, session->measurement, &load.run, fault);
+
+    if (err != DK_OK)
+        return err;
+    err = run_load(session, &load, fault);
     if (err == DK_OK) {
-        probe->fill(run, session->measurement);
-        if (companion.run != NULL)
-            companion.probe->fill(companion.run, session->measurement);
+        load.probe->fill(load.run, session->measurement);
+        for (size_t i = 0; i < COMPANIONS; i++)
+            if (load.companions[i].run != NULL)
+                load.companions[i].probe->fill(load.companions[i].run, session->measurement);
     } else {
-        err = dk_fail(fault, err, probe->name, NULL, "the event loop failed");
+        err = dk_fail(fault, err, load.probe->name, NULL, "the event loop failed");
     }
-    if (companion.run != NULL)
-        companion.probe->free(companion.run);
-    probe->free(run);
+    free_load(&load);
     return err;
 }
 
 static enum dk_err run_probe(struct session *session, const char *name, struct dk_fault *fault)
 {
-    return run_probes(session, name, NULL, fault);
+    return run_probes(session, name, NULL, false, fault);
 }
 
 // Probes that do not disturb one another, as none of them loads the line.
@@ -159,38 +223,28 @@ struct together {
     size_t count;
 };
 
-static bool all_done(const struct together *together)
-{
-    for (size_t i = 0; i < together->count; i++)
-        if (!together->probes[i]->done(together->runs[i]))
-            return false;
-    return true;
-}
-
-static void cancel_all(struct together *together, const char *reason)
-{
-    for (size_t i = 0; i < together->count; i++)
-        if (!together->probes[i]->done(together->runs[i]))
-            together->probes[i]->cancel(together->runs[i], reason);
-}
-
 static enum dk_err turn_together(struct session *session, struct together *together, struct dk_mono deadline)
 {
     struct dk_mono next = dk_mono_now();
-    enum dk_err err = DK_OK;
 
-    while (err == DK_OK && !all_done(together)) {
+    for (;;) {
         struct dk_mono now = dk_mono_now();
+        const char *late = now.ns >= deadline.ns ? "took longer than its deadline" : NULL;
+        const char *end = session->interrupted ? "interrupted" : late;
+        size_t running = 0;
 
-        if (session->interrupted)
-            cancel_all(together, "interrupted");
-        else if (now.ns >= deadline.ns)
-            cancel_all(together, "took longer than its deadline");
-        else
-            err = dk_loop_turn(session->loop, next.ns > now.ns && next.ns < deadline.ns ? next : deadline);
+        for (size_t i = 0; i < together->count; i++)
+            if (!together->probes[i]->done(together->runs[i]) && ++running > 0 && end != NULL)
+                together->probes[i]->cancel(together->runs[i], end);
+        if (running == 0 || end != NULL)
+            return DK_OK;
+
+        enum dk_err err = dk_loop_turn(session->loop, next.ns > now.ns && next.ns < deadline.ns ? next : deadline);
+
+        if (err != DK_OK)
+            return err;
         show_progress(session, together->probes[0], together->runs[0], &next);
     }
-    return err;
 }
 
 // Runs the probes of `names` (NULL at the end) at once, to the end of the last one.
@@ -234,6 +288,12 @@ static void set_throughput(struct dk_throughput *throughput, enum dk_status stat
     snprintf(throughput->reason, sizeof throughput->reason, "%s", reason);
 }
 
+static void set_responsiveness(struct dk_responsiveness *responsiveness, enum dk_status status, const char *reason)
+{
+    responsiveness->status = status;
+    snprintf(responsiveness->reason, sizeof responsiveness->reason, "%s", reason);
+}
+
 static bool wants_wire(const struct dk_settings *settings)
 {
     return (settings->only & DK_ONLY_WIRE) != 0 || settings->evidence;
@@ -263,6 +323,10 @@ static void mark_missing(struct session *session, enum dk_status status, const c
     snprintf(measurement->path.route.reason, sizeof measurement->path.route.reason, "%s", reason);
     measurement->dns.status = only & DK_ONLY_DNS ? status : DK_STATUS_NOT_MEASURED;
     snprintf(measurement->dns.reason, sizeof measurement->dns.reason, "%s", only & DK_ONLY_DNS ? reason : "");
+    set_responsiveness(&measurement->responsiveness_download, DK_STATUS_NOT_MEASURED,
+                       only & DK_ONLY_RESPONSIVENESS ? "there was no download to measure it under" : "not asked for");
+    set_responsiveness(&measurement->responsiveness_upload, DK_STATUS_NOT_MEASURED,
+                       only & DK_ONLY_RESPONSIVENESS ? "there was no upload to measure it under" : "not asked for");
     if (wants_wire(session->settings)) {
         measurement->wire.status = status;
         snprintf(measurement->wire.reason, sizeof measurement->wire.reason, "%s", reason);
@@ -304,10 +368,29 @@ static const char *loaded_latency_probe(const struct session *session)
     return dk_method_text(idle->method);
 }
 
+// One direction, with what is taken beside it.
+static enum dk_err measure_load(struct session *session, const char *name, enum dk_phase phase,
+                                const struct dk_throughput *load, struct dk_fault *fault)
+{
+    bool wanted = (session->settings->only & DK_ONLY_RESPONSIVENESS) != 0;
+    struct dk_responsiveness *responsiveness = dk_measurement_responsiveness(session->measurement, phase);
+    enum dk_err err = run_probes(session, name, loaded_latency_probe(session), wanted, fault);
+
+    if (err != DK_OK || !wanted)
+        return err;
+    if (load->status == DK_STATUS_FAILED) // the draft: then the test is aborted
+        set_responsiveness(responsiveness, DK_STATUS_FAILED, load->reason);
+    else if (responsiveness->status == DK_STATUS_NOT_MEASURED)
+        set_responsiveness(responsiveness, DK_STATUS_NOT_MEASURED, "the load was too short");
+    else if (responsiveness->status == DK_STATUS_OK && dk_rpm_compute(&load->series, responsiveness) != DK_OK)
+        return dk_fail(fault, DK_ERR_MEMORY, name, NULL, "out of memory");
+    return DK_OK;
+}
+
 static enum dk_err measure_upload(struct session *session, struct dk_fault *fault)
 {
     if (session->urls.upload[0] != '\0')
-        return run_probes(session, "upload", loaded_latency_probe(session), fault);
+        return measure_load(session, "upload", DK_PHASE_UPLOAD, &session->measurement->upload, fault);
     set_throughput(&session->measurement->upload, DK_STATUS_NOT_MEASURED, "this server takes no upload");
     return DK_OK;
 }
@@ -362,7 +445,7 @@ static enum dk_err measure_figures(struct session *session, struct dk_fault *fau
     if ((only & DK_ONLY_LATENCY) && !session->interrupted)
         err = measure_latency(session, fault);
     if (err == DK_OK && (only & DK_ONLY_DOWNLOAD) && !session->interrupted)
-        err = run_probes(session, "download", loaded_latency_probe(session), fault);
+        err = measure_load(session, "download", DK_PHASE_DOWNLOAD, &session->measurement->download, fault);
     if (err == DK_OK && (only & DK_ONLY_UPLOAD) && !session->interrupted)
         err = measure_upload(session, fault);
     return err;
@@ -380,6 +463,9 @@ static enum dk_err measure_captured(struct session *session, struct dk_fault *fa
 
     if (err != DK_OK)
         return dk_fail(fault, err, "wire", NULL, "the capture cannot begin");
+    // All is open that needs it.
+    if (session->hooks->last)
+        (void)dk_sandbox_drop(UINT64_C(1) << CAP_NET_RAW);
     err = measure_figures(session, fault);
     if (err == DK_OK && live != NULL) {
         err = dk_live_conclude(live, wire);
@@ -416,10 +502,12 @@ static void make_plan(struct session *session, const struct dk_server_settings *
         .latency_method = settings->latency_method,
         .latency_count = settings->latency_count,
         .latency_interval_ns = settings->latency_interval_ns,
+        .latency_sampling = settings->latency_sampling,
         .latency_timeout_ns = settings->latency_timeout_ns,
         .path_method = settings->path_method,
         .dns_servers = settings->dns_servers,
         .dns_names = settings->dns_names,
+        .raw = session->hooks != NULL ? session->hooks->raw : NULL,
     };
 }
 
@@ -602,6 +690,9 @@ struct dk_measure_bound dk_measure_bound(const struct dk_settings *settings)
         add_bound(&session, "download", &bound);
     if (only & DK_ONLY_UPLOAD)
         add_bound(&session, "upload", &bound);
+    for (int i = 0; i < 2; i++)
+        if ((only & DK_ONLY_RESPONSIVENESS) && (only & (i == 0 ? DK_ONLY_DOWNLOAD : DK_ONLY_UPLOAD)))
+            bound.bytes += dk_probe_responsiveness.max_bytes(&session.plan); // beside the load: it takes no longer
     if (session.urls.word[0] != '\0' && (only & (DK_ONLY_DOWNLOAD | DK_ONLY_UPLOAD)))
         add_bound(&session, "word", &bound);
     return bound;

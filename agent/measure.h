@@ -12,11 +12,17 @@
 
 #include <stdbool.h>
 
+struct dk_device_signer;
+struct dk_raw_sockets;
+
 struct dk_run_hooks {
     void (*progress)(void *argument, const struct dk_progress *progress); // about ten times a second; may be NULL
     void *argument;
     int interrupt_fd; // becomes readable when the user wants to stop; -1 for none
     bool ignore_budget;
+    const struct dk_device_signer *signer; // has the device's key
+    const struct dk_raw_sockets *raw;      // see dk_plan
+    bool last; // no other run follows: CAP_NET_RAW is given up when all is open that needs it
 };
 
 // Which of the settings' servers a run prefers, what it tells it, and which one it used.

@@ -8,11 +8,9 @@
 #include "agent/journal/profiles.h"
 #include "agent/judge/judge.h"
 #include "agent/context/offset.h"
-#include "agent/device.h"
-#include "agent/record/key.h"
 #include "agent/record/seal.h"
 #include "agent/record/word.h"
-#include "agent/state.h"
+#include "agent/signer.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -68,8 +66,8 @@ static void keep_evidence(const struct dk_settings *settings, const char *id, st
 }
 
 static enum dk_err keep(const struct dk_settings *settings, const struct dk_repeated *repeated,
-                        struct dk_journal *journal, const struct dk_key *key, const struct dk_device_id *device,
-                        int64_t head_seq, const char *head_sha256, const char *run, struct dk_run_result *result,
+                        struct dk_journal *journal, const struct dk_device_signer *signer, int64_t head_seq,
+                        const char *head_sha256, const char *run, struct dk_run_result *result,
                         struct dk_fault *fault)
 {
     struct dk_record_facts facts = {
@@ -110,11 +108,11 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
     keep_evidence(settings, facts.id, result);
     snprintf(facts.reason, sizeof facts.reason, "%s", result->reason);
     snprintf(facts.prev, sizeof facts.prev, "%s", head_sha256);
-    snprintf(facts.device_id, sizeof facts.device_id, "%s", device->id);
+    snprintf(facts.device_id, sizeof facts.device_id, "%s", signer->device.id);
     result->payload = dk_buf_make(DK_RECORD_MAX_BYTES);
     err = dk_record_build(&facts, &result->payload, fault);
     if (err == DK_OK)
-        err = dk_seal(key, DK_TYP_RECORD, result->payload.data, result->payload.len, &jws, fault);
+        err = dk_seal(signer->key, DK_TYP_RECORD, result->payload.data, result->payload.len, &jws, fault);
     if (err == DK_OK)
         err = dk_journal_append(journal, facts.seq, jws.data, jws.len, fault);
     if (err == DK_OK) {
@@ -122,24 +120,19 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
         err = dk_sha256_text(jws.data, jws.len, sha256);
     }
     if (err == DK_OK)
-        err = dk_bounds_apply(journal, settings->journal_max_bytes, settings->journal_max_age_ns, key, &facts, sha256,
-                              fault);
+        err = dk_bounds_apply(journal, settings->journal_max_bytes, settings->journal_max_age_ns, signer->key, &facts,
+                              sha256, fault);
     return err;
 }
 
-// Key, journal, lock: all that must be in order before anything is measured, so that no measurement is made in vain.
-static enum dk_err open_state(const struct dk_settings *settings, struct dk_key **key, struct dk_journal **journal,
-                              struct dk_device_id *device, struct dk_fault *fault)
+// Journal and lock: all that must be in order before anything is measured, so that no measurement is made in vain.
+static enum dk_err open_state(const struct dk_settings *settings, const struct dk_device_signer *signer,
+                              struct dk_journal **journal, struct dk_fault *fault)
 {
-    enum dk_err err = dk_device_key(settings->state_dir, "", key, fault);
-
-    if (err == DK_ERR_NO_INPUT && fault != NULL)
-        snprintf(fault->todo, sizeof fault->todo, "make a key first: dokiem keygen --state %.300s",
-                 settings->state_dir);
     // A journal that has vanished must not start again from 1 behind the collector's back.
-    if (err == DK_OK)
-        err = dk_journal_open(settings->state_dir, false, journal, fault);
-    if (err == DK_ERR_NO_INPUT && *key != NULL) {
+    enum dk_err err = dk_journal_open(settings->state_dir, false, journal, fault);
+
+    if (err == DK_ERR_NO_INPUT) {
         err = DK_ERR_IO;
         if (fault != NULL) {
             fault->err = err;
@@ -150,7 +143,7 @@ static enum dk_err open_state(const struct dk_settings *settings, struct dk_key 
     if (err == DK_OK)
         err = dk_journal_lock(*journal, fault);
     if (err == DK_OK)
-        err = dk_device_settle(settings->state_dir, *journal, key, device, fault);
+        err = dk_device_signer_check(signer, *journal, fault);
     return err;
 }
 
@@ -222,10 +215,8 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     bool interrupted = false;
 
     *out = (struct dk_run_result){0};
-    struct dk_device_id device;
-    dk_auto(key) struct dk_key *key = NULL;
     dk_auto(journal) struct dk_journal *journal = NULL;
-    enum dk_err err = open_state(settings, &key, &journal, &device, fault);
+    enum dk_err err = open_state(settings, hooks->signer, &journal, fault);
 
     if (err == DK_OK)
         err = dk_journal_head(journal, &head_seq, head_sha256, fault);
@@ -241,7 +232,7 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     out->start = dk_wall_now();
     err = dk_uuid7(out->start, out->id);
     if (err == DK_OK)
-        err = dk_run_id(device.id, out->id, run);
+        err = dk_run_id(hooks->signer->device.id, out->id, run);
     if (err != DK_OK)
         return dk_fail(fault, err, NULL, NULL, "no randomness for the record's id");
     err = measure(settings, rules, hooks, &choice, &interrupted, out, fault);
@@ -255,7 +246,7 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     dk_judge(rules, &out->measurement, &out->context, &settings->site, &out->validity, &out->verdict);
     err = dk_profile_keep(settings->state_dir, rules->sha256, dk_buf_text(profile), profile->len, fault);
     if (err == DK_OK)
-        err = keep(settings, repeated, journal, key, &device, head_seq, head_sha256, run, out, fault);
+        err = keep(settings, repeated, journal, hooks->signer, head_seq, head_sha256, run, out, fault);
     if (err != DK_OK || out->kind == DK_KIND_MEASUREMENT)
         return err;
     if (out->kind == DK_KIND_SKIPPED)

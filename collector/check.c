@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/base/sha256.h"
+#include "agent/record/json.h"
 #include "agent/record/record.h"
 #include "agent/record/seal.h"
 #include "collector/signers.h"
@@ -62,7 +63,11 @@ static enum dk_err check_receipt(const struct check *check, const struct dk_stor
     if (err != DK_OK)
         return err;
 
-    json_t *receipt = json_loadb(dk_buf_text(&payload), payload.len, JSON_REJECT_DUPLICATES, NULL);
+    json_t *receipt = dk_json_load(dk_buf_text(&payload), payload.len, NULL, &err);
+
+    if (err == DK_ERR_MEMORY)
+        return dk_fail(fault, err, NULL, NULL, "out of memory");
+
     const char *hash = json_string_value(json_object_get(receipt, "record_sha256"));
     const char *said = json_string_value(json_object_get(receipt, "received"));
 

@@ -9,6 +9,7 @@
 
 #include "agent/base/base64url.h"
 #include "agent/base/parse.h"
+#include "agent/record/json.h"
 #include "agent/record/seal.h"
 #include "collector/records.h"
 
@@ -82,14 +83,16 @@ static enum dk_err read_key(const char *jws, size_t len, struct dk_key **out, st
     if (end == NULL || dk_base64url_decode(payload + 1, (size_t)(end - payload - 1), &bytes) != DK_OK)
         return dk_fail(fault, DK_ERR_DATA, NULL, NULL, "is not a JWS");
 
-    dk_auto(json) json_t *json = json_loadb(dk_buf_text(&bytes), bytes.len, JSON_REJECT_DUPLICATES, NULL);
-    char *jwk = json_dumps(json_object_get(json, "jwk"), JSON_COMPACT);
-    enum dk_err err = jwk == NULL
-                          ? dk_fail(fault, DK_ERR_DATA, NULL, NULL, "there is no jwk in the enrolment")
-                          : dk_key_read_public("jwk", jwk, strlen(jwk), out, fault);
+    dk_auto_buf struct dk_buf jwk = dk_buf_make(DK_ENROL_MAX_BYTES);
+    enum dk_err err = DK_OK;
+    dk_auto(json) json_t *json = dk_json_load(dk_buf_text(&bytes), bytes.len, NULL, &err);
+    const json_t *member = json_object_get(json, "jwk");
 
-    free(jwk);
-    return err;
+    if (err != DK_ERR_MEMORY)
+        err = json_is_object(member) ? dk_json_dump(member, &jwk) : DK_ERR_DATA;
+    if (err != DK_OK)
+        return dk_fail(fault, err, NULL, NULL, "there is no jwk in the enrolment");
+    return dk_key_read_public("jwk", dk_buf_text(&jwk), jwk.len, out, fault);
 }
 
 // Errors: DATA saying what is wrong, MEMORY.
@@ -107,7 +110,11 @@ static enum dk_err read_enrolment(const char *jws, size_t len, struct enrolment 
     if (err != DK_OK)
         return err;
 
-    dk_auto(json) json_t *json = json_loadb(dk_buf_text(&payload), payload.len, JSON_REJECT_DUPLICATES, NULL);
+    dk_auto(json) json_t *json = dk_json_load(dk_buf_text(&payload), payload.len, NULL, &err);
+
+    if (err == DK_ERR_MEMORY)
+        return dk_fail(fault, err, NULL, NULL, "out of memory");
+
     const char *schema = json_string_value(json_object_get(json, "schema"));
     const json_t *site = json_object_get(json, "site"), *device = json_object_get(json, "device");
     struct dk_wall time;

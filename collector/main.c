@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,9 +18,11 @@
 #include "agent/base/file.h"
 #include "agent/base/language.h"
 #include "agent/base/parse.h"
+#include "agent/base/sandbox.h"
 #include "agent/base/sha256.h"
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
+#include "agent/record/signer.h"
 #include "collector/check.h"
 #include "collector/devices.h"
 #include "collector/http.h"
@@ -472,6 +475,28 @@ static enum dk_err read_token_file(const char *path, struct dk_buf *out, struct 
     return err;
 }
 
+// Everything is open that needed a right, a file or a socket; only the database's own files may be opened again, and
+// removed at the end.
+static void confine(const char *store)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    char folder[PATH_MAX], files[sizeof ends / sizeof ends[0]][PATH_MAX + 8];
+    struct dk_sandbox walls = {.make = folder, .system = true};
+    struct stat status;
+    const char *path = strchr(store, ':') != NULL ? strchr(store, ':') + 1 : store;
+    const char *slash = strrchr(path, '/');
+
+    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1, slash != NULL ? path : ".");
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        snprintf(files[i], sizeof files[i], "%.*s%s", PATH_MAX - 1, path, ends[i]);
+        walls.write[i] = files[i];
+    }
+    if (stat(folder, &status) == 0 && status.st_uid != geteuid())
+        walls.keep = UINT64_C(1) << CAP_DAC_OVERRIDE;
+    (void)dk_language(); // the catalogue is read with the first text
+    (void)dk_sandbox_enter(&walls);
+}
+
 static enum dk_err serve(const struct arguments *arguments, struct dk_fault *fault)
 {
     dk_auto(store) struct dk_store *store = NULL;
@@ -484,12 +509,14 @@ static enum dk_err serve(const struct arguments *arguments, struct dk_fault *fau
                                       .timeout_ns = arguments->timeout_ns,
                                       .say = say};
     enum dk_err err = need("--listen", arguments->listen, fault);
+    const struct dk_signer_plan signer = {
+        .get = dk_signer_get_file, .argument = arguments->key, .typ = DK_TYP_RECEIPT};
     sigset_t signals;
 
     if (err == DK_OK)
         err = need("--key", arguments->key, fault);
     if (err == DK_OK)
-        err = dk_key_read_private(arguments->key, &key, fault);
+        err = dk_signer_start(&signer, &key, fault);
     if (err == DK_OK)
         err = open_store(arguments, &store, fault);
     if (err == DK_OK)
@@ -518,6 +545,7 @@ static enum dk_err serve(const struct arguments *arguments, struct dk_fault *fau
         return dk_fail(fault, DK_ERR_IO, "signalfd", NULL, "signals cannot be watched");
     err = dk_http_open(&options, store, key, &http, fault);
     if (err == DK_OK) {
+        confine(arguments->store);
         printf("listening %s\n", dk_http_address(http));
         fflush(stdout);
         err = dk_http_serve(http, stop_fd, fault);

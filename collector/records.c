@@ -9,12 +9,13 @@
 
 #include "agent/base/base64url.h"
 #include "agent/base/sha256.h"
+#include "agent/record/json.h"
 #include "agent/record/rotation.h"
 #include "agent/record/seal.h"
 #include "collector/limit.h"
 #include "collector/signers.h"
 
-enum { REASON_SIZE = DK_FAULT_WHERE_SIZE + 2 + DK_FAULT_WHAT_SIZE };
+enum { REASON_SIZE = DK_FAULT_WHERE_SIZE + 2 + DK_FAULT_WHAT_SIZE, RECEIPT_MAX_BYTES = 4096 };
 
 struct dk_intake {
     struct dk_store *store;         // borrowed
@@ -57,12 +58,10 @@ enum dk_place dk_record_place(const struct dk_record_head *head, const char *sha
 
 static enum dk_err append_line(json_t *object, struct dk_buf *answer)
 {
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
-    enum dk_err err = text == NULL ? DK_ERR_MEMORY : dk_buf_append(answer, text, strlen(text));
+    enum dk_err err = object == NULL ? DK_ERR_MEMORY : dk_json_dump(object, answer);
 
     if (err == DK_OK)
         err = dk_buf_append(answer, "\n", 1);
-    free(text);
     json_decref(object);
     return err;
 }
@@ -101,12 +100,11 @@ static enum dk_err make_receipt(const struct dk_intake *intake, struct entry *en
         json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:I}", "schema", "dokiem.receipt/1", "record_sha256",
                   entry->sha256, "id", entry->head.id, "device", entry->head.device_id, "seq",
                   (json_int_t)entry->head.seq, "received", received, "last_seq", (json_int_t)last_seq);
-    char *text = payload == NULL ? NULL : json_dumps(payload, JSON_COMPACT);
-    enum dk_err err = text == NULL ? DK_ERR_MEMORY
-                                   : dk_seal(intake->collector, DK_TYP_RECEIPT, text, strlen(text),
-                                             &entry->receipt, &entry->fault);
+    dk_auto_buf struct dk_buf text = dk_buf_make(RECEIPT_MAX_BYTES);
+    enum dk_err err = payload == NULL ? DK_ERR_MEMORY : dk_json_dump(payload, &text);
 
-    free(text);
+    if (err == DK_OK)
+        err = dk_seal(intake->collector, DK_TYP_RECEIPT, text.data, text.len, &entry->receipt, &entry->fault);
     json_decref(payload);
     return err;
 }

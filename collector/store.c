@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collector/store.h"
 
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "agent/base/file.h"
 
 #define MAGIC              "1145785165" // application_id, "DKcM"
 #define VERSION            3
@@ -264,6 +267,28 @@ static enum dk_err make_schema(struct dk_store *store, const char *path, struct 
                                                                             : fail_store(store, fault);
 }
 
+// What is read is answered as kept. A collector that was killed may have left the last of it with the system and not on
+// the disk, where SQLite does not look; and SQLite takes no notice when the folder cannot be synced. Its locks do not
+// hang on these two, so they may be opened and closed.
+static enum dk_err make_durable(struct dk_store *store, struct dk_fault *fault)
+{
+    const char *path = sqlite3_db_filename(store->db, "main");
+    char folder[PATH_MAX];
+
+    if (path == NULL || path[0] == '\0') // in memory
+        return DK_OK;
+    snprintf(folder, sizeof folder, "%s", path);
+
+    char *slash = strrchr(folder, '/');
+
+    if (slash != NULL)
+        slash[slash == folder] = '\0';
+
+    enum dk_err err = dk_file_sync(sqlite3_filename_wal(path), fault);
+
+    return err == DK_OK || err == DK_ERR_NO_INPUT ? dk_file_sync(slash != NULL ? folder : ".", fault) : err;
+}
+
 enum dk_err dk_store_open(const char *url, struct dk_store **out, struct dk_fault *fault)
 {
     static const char *const sql[] = {
@@ -299,12 +324,14 @@ enum dk_err dk_store_open(const char *url, struct dk_store **out, struct dk_faul
     if (code != SQLITE_OK || sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL) != SQLITE_OK ||
         sqlite3_exec(store->db,
                      "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
-                     "PRAGMA journal_size_limit=67108864",
+                     "PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY",
                      NULL, NULL, NULL) != SQLITE_OK)
         return fail_store(store, fault);
 
     enum dk_err err = make_schema(store, path, fault);
 
+    if (err == DK_OK)
+        err = make_durable(store, fault);
     if (err != DK_OK)
         return err;
     for (size_t i = 0; i < STATEMENT_COUNT; i++)

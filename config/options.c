@@ -2,8 +2,8 @@
 #include "config/options.h"
 
 #include "agent/base/message.h"
-#include "agent/base/network.h"
 #include "agent/base/parse.h"
+#include "config/entries.h"
 #include "config/ini.h"
 #include "config/value.h"
 
@@ -155,6 +155,25 @@ static const char *set_profile(const struct dk_option *option, const char *text,
     return strchr(text, '/') != NULL ? set_path(option, text, field) : set_text(option, text, field);
 }
 
+// Numbers with dots, as "1.3.6.1.4.1.13762.3".
+static const char *set_oid(const struct dk_option *option, const char *text, void *field)
+{
+    const char *at = text;
+
+    while (*at != '\0') {
+        size_t digits = strspn(at, "0123456789");
+
+        if (digits == 0 || digits > 9 || (at[0] == '0' && digits > 1) || (at == text && strchr(text, '.') == NULL))
+            return N_("is no object identifier (numbers with dots)");
+        at += digits;
+        if (at[0] == '.' && at[1] != '\0')
+            at++;
+        else if (*at != '\0')
+            return N_("is no object identifier (numbers with dots)");
+    }
+    return set_text(option, text, field);
+}
+
 static const char *set_interface(const struct dk_option *option, const char *text, void *field)
 {
     if (strpbrk(text, "/: ") != NULL || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
@@ -287,58 +306,18 @@ static const char *set_server(const struct dk_option *option, const char *text, 
     return set_url(option, url, field);
 }
 
-// Entries with commas between, at most DK_DNS_LIST_MAX; `check` says what is wrong with one.
-static const char *set_entries(const struct dk_option *option, const char *text, void *field,
-                               const char *(*check)(const char *text, size_t len))
-{
-    size_t count = 0;
-    const char *wrong = NULL;
-
-    for (const char *at = text; *text != '\0' && wrong == NULL; at++) {
-        at += strspn(at, " ");
-
-        size_t span = strcspn(at, ","), len = span;
-
-        while (len > 0 && at[len - 1] == ' ')
-            len--;
-        wrong = ++count > DK_DNS_LIST_MAX ? N_("has more than 3 entries") : check(at, len);
-        at += span;
-        if (*at == '\0')
-            break;
-    }
-    return wrong != NULL ? wrong : set_text(option, text, field);
-}
-
-static const char *check_resolver(const char *text, size_t len)
-{
-    char address[INET6_ADDRSTRLEN];
-    int64_t port = 0;
-
-    return dk_address_port(text, len, 53, address, &port) ? NULL : N_("holds something other than ADDRESS[:PORT]");
-}
-
 static const char *set_resolvers(const struct dk_option *option, const char *text, void *field)
 {
-    return set_entries(option, text, field, check_resolver);
-}
+    const char *wrong = dk_entries_wrong_resolvers(text);
 
-static const char *check_name(const char *text, size_t len)
-{
-    size_t label = 0;
-
-    if (!is_host(text, len))
-        return N_("has a host name that is not one");
-    for (size_t i = 0; i < len; i++) {
-        label = text[i] == '.' ? 0 : label + 1;
-        if (label > 63) // RFC 1035 section 2.3.4
-            return N_("has a host name that is not one");
-    }
-    return NULL;
+    return wrong != NULL ? wrong : set_text(option, text, field);
 }
 
 static const char *set_names(const struct dk_option *option, const char *text, void *field)
 {
-    return set_entries(option, text, field, check_name);
+    const char *wrong = dk_entries_wrong_names(text);
+
+    return wrong != NULL ? wrong : set_text(option, text, field);
 }
 
 // --- one of, list of ------------------------------------------------------------------------------------------------
@@ -384,6 +363,8 @@ X(net, NET)
 X(stop, STOP)
 X(metered, METERED)
 X(path_method, PATH_METHOD)
+X(sampling, SAMPLING)
+X(each, EACH)
 #undef X
 
 // auto is kept as NONE.
@@ -482,7 +463,10 @@ KIND(net, set_net, print_net)
 KIND(stop, set_stop, print_stop)
 KIND(metered, set_metered, print_metered)
 KIND(path_method, set_path_method, print_path_method)
+KIND(each, set_each, print_each)
+KIND(oid, set_oid, print_text)
 KIND(method, set_method, print_method)
+KIND(sampling, set_sampling, print_sampling)
 KIND(list, set_list, print_list)
 
 #define FIELD(name)                                                                                          \
@@ -505,7 +489,7 @@ KIND(list, set_list, print_list)
 
 _Static_assert(offsetof(struct dk_settings, servers) == 0, "a server's option is at the same place in each");
 _Static_assert(DK_ONLY_DOWNLOAD == 1 && DK_ONLY_UPLOAD == 2 && DK_ONLY_LATENCY == 4 && DK_ONLY_WIRE == 8 &&
-                   DK_ONLY_DNS == 16 && DK_ONLY_PATH == 32,
+                   DK_ONLY_RESPONSIVENESS == 16 && DK_ONLY_DNS == 32 && DK_ONLY_PATH == 64,
                "the order of test.only");
 
 static const struct dk_option options[] = {
@@ -548,8 +532,8 @@ static const struct dk_option options[] = {
      .help = N_("with stop = precise: half of the 95 % interval, of the rate")},
     {"test", "max_bytes", NULL, BYTES("1MB", "100GB"), .fallback = "15GB", FIELD(max_bytes),
      .help = N_("most data in each direction")},
-    {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency, wire, dns, path"),
-     .fallback = "download,upload,latency,dns,path", FIELD(only),
+    {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency, wire, responsiveness, dns, path"),
+     .fallback = "download,upload,latency,responsiveness,dns,path", FIELD(only),
      .help = N_("what to measure; wire: capture the headers of the test's own packets")},
     {"test", "family", "family", ONE_OF(family, "any, ipv4, ipv6, both"), .fallback = "any", FIELD(family),
      .help = N_("Internet protocol to use; both: two runs, IPv4 and IPv6")},
@@ -565,6 +549,8 @@ static const struct dk_option options[] = {
      .help = N_("packets, or requests, of the idle phase")},
     {"latency", "interval", NULL, DURATION("5ms", "10s"), .fallback = "20ms", FIELD(latency_interval_ns),
      .help = N_("time from one to the next")},
+    {"latency", "sampling", NULL, ONE_OF(sampling, "periodic, poisson"), .fallback = "periodic",
+     FIELD(latency_sampling), .help = N_("when they are sent; poisson: that interval is the mean of random ones")},
     {"latency", "timeout", NULL, DURATION("50ms", "10s"), .fallback = "1s", FIELD(latency_timeout_ns),
      .help = N_("a packet that is not answered by then is lost")},
 
@@ -646,6 +632,15 @@ static const struct dk_option options[] = {
      .help = N_("most records in one request")},
     {"collector", "max_undelivered_age", NULL, DURATION("1h", "3650d"), .fallback = "7d",
      FIELD(collector_max_undelivered_age_ns), .help = N_("dokiem status --check: a record must not wait longer")},
+
+    {"time_stamp", "url", NULL, KEPT_AS("url", url, "http[s]://HOST[:PORT][/PATH]"), .fallback = "",
+     FIELD(time_stamp_url), .help = N_("time-stamping authority (RFC 3161) to ask; unset: none")},
+    {"time_stamp", "each", NULL, ONE_OF(each, "record, day"), .fallback = "day", FIELD(time_stamp_each),
+     .help = N_("a stamp of every record, or one a day for all records so far")},
+    {"time_stamp", "ca_file", NULL, PATH, .fallback = "", FIELD(time_stamp_ca_file),
+     .help = N_("PEM file of the authority's certificate, or of the one above it, that stamps must be signed by")},
+    {"time_stamp", "policy", NULL, KEPT_AS("text", oid, "an object identifier"), .fallback = "",
+     FIELD(time_stamp_policy), .help = N_("policy that stamps must be made by; unset: the authority's own")},
 };
 
 const struct dk_option *dk_options(size_t *count)

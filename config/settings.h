@@ -26,8 +26,9 @@ enum {
     DK_ONLY_UPLOAD = 1 << 1,
     DK_ONLY_LATENCY = 1 << 2,
     DK_ONLY_WIRE = 1 << 3, // a capture of the test's own packets
-    DK_ONLY_DNS = 1 << 4,
-    DK_ONLY_PATH = 1 << 5, // path MTU and route
+    DK_ONLY_RESPONSIVENESS = 1 << 4, // of the loaded line
+    DK_ONLY_DNS = 1 << 5,
+    DK_ONLY_PATH = 1 << 6, // path MTU and route
 };
 
 // Texts are UTF-8 without control characters; "" means not set.
@@ -65,6 +66,7 @@ struct dk_settings {
     enum dk_method latency_method; // NONE: the first that works
     int64_t latency_count;
     int64_t latency_interval_ns;
+    enum dk_sampling latency_sampling;
     int64_t latency_timeout_ns;
     // [path]
     enum dk_path_method path_method;
@@ -101,6 +103,11 @@ struct dk_settings {
     int64_t collector_timeout_ns;
     int64_t collector_batch;
     int64_t collector_max_undelivered_age_ns;
+    // [time_stamp]
+    char time_stamp_url[DK_URL_SIZE]; // "": no stamps
+    enum dk_each time_stamp_each;
+    char time_stamp_ca_file[PATH_MAX];
+    char time_stamp_policy[DK_NAME_SIZE]; // object identifier; "": any
 };
 
 // Sets every field to its default. state_dir: /var/lib/dokiem for root, else $XDG_STATE_HOME/dokiem, else

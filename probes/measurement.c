@@ -18,6 +18,22 @@ struct dk_latency *dk_measurement_latency(struct dk_measurement *measurement, en
     return &measurement->latency_idle;
 }
 
+bool dk_measurement_loaded_minus_idle_ns(const struct dk_measurement *measurement, const struct dk_latency *loaded,
+                                         int64_t *out)
+{
+    const struct dk_latency *idle = &measurement->latency_idle;
+
+    if (idle->status != DK_STATUS_OK || loaded->status != DK_STATUS_OK || idle->method != loaded->method)
+        return false;
+    *out = loaded->rtt_median_ns - idle->rtt_median_ns;
+    return true;
+}
+
+struct dk_responsiveness *dk_measurement_responsiveness(struct dk_measurement *measurement, enum dk_phase phase)
+{
+    return phase == DK_PHASE_UPLOAD ? &measurement->responsiveness_upload : &measurement->responsiveness_download;
+}
+
 struct dk_range dk_throughput_range(const struct dk_throughput *throughput)
 {
     const struct dk_steadiness *steadiness = &throughput->steadiness;
@@ -58,6 +74,10 @@ void dk_measurement_free(struct dk_measurement *measurement)
     free(measurement->latency_upload.series_ns);
     free(measurement->latency_gateway.series_ns);
     free(measurement->dns.queries);
+    free(measurement->responsiveness_download.foreign);
+    free(measurement->responsiveness_download.self.rtt_ns);
+    free(measurement->responsiveness_upload.foreign);
+    free(measurement->responsiveness_upload.self.rtt_ns);
     dk_buf_free(&measurement->wire.evidence.pcap);
     *measurement = (struct dk_measurement){0};
 }

@@ -118,13 +118,45 @@ struct dk_latency {
     char reflector_clock[16];      // what the reflector's clock is set by, as it says; "" when it does not
     char reflector_timestamps[16]; // who takes its timestamps, likewise
     int64_t foreign; // datagrams that answer nothing we sent, or are malformed: counted, never believed
-    int64_t interval_ns;                                // between sendings (periodic, RFC 3432)
+    enum dk_sampling sampling;
+    int64_t interval_ns; // between sendings; POISSON: the mean
     int64_t timeout_ns;                                 // after which an answer counts as lost
     int64_t send_late_median_ns, send_late_max_ns; // sent later than planned: the instrument's own lateness
     int64_t rtt_min_ns, rtt_median_ns, rtt_p95_ns, rtt_p99_ns, rtt_max_ns;
     int64_t pdv_p95_ns;   // RTT p95 − RTT min
     int64_t *series_ns;   // the RTT of each of the `sent`, −1 = lost; owned by the measurement; may be NULL
     int64_t ipdv_mean_ns; // mean of |RTT(i) − RTT(i−1)| over consecutive sequence numbers
+};
+
+// A connection opened beside a load, with one small request, that was answered.
+struct dk_foreign {
+    int64_t done_ns; // from the common start of the load
+    int64_t tcp_ns;  // its TCP handshake
+    int64_t tls_ns;  // of its TLS handshake, by the number of round trips that has; -1 without TLS
+    int64_t http_ns; // its request, to the end of the answer
+};
+
+// What the streams of a load say of their own round-trip time, one of them at a time.
+struct dk_self {
+    int64_t interval_ns; // sample k was taken between k and k + 1 intervals after the common start
+    size_t count;
+    int64_t *rtt_ns; // -1: not known; owned by the measurement; NULL when count is 0
+};
+
+// Responsiveness under a load, in round trips a minute (docs/methodology.md, "Responsiveness"). Figures that have no
+// value are -1.
+struct dk_responsiveness {
+    enum dk_status status;
+    char reason[DK_REASON_SIZE];
+    enum dk_confidence confidence;
+    int64_t rpm, foreign_rpm, self_rpm;
+    int64_t tcp_ns, tls_ns, http_ns, self_ns; // trimmed means of what the figures are made of
+    int64_t end_ns;       // of the last interval that is in them, from the common start
+    int64_t interval_ns;  // between two foreign connections
+    int64_t sent, completed, failed, unfinished; // foreign connections: sent = completed + failed + unfinished
+    int64_t bytes;        // that they cost at most, both directions
+    struct dk_foreign *foreign; // [completed], in the order of their end; owned by the measurement; may be NULL
+    struct dk_self self;
 };
 
 // The reference server as it was reached.
@@ -263,6 +295,7 @@ struct dk_measurement {
     struct dk_latency latency_gateway; // the first part of the way, idle; the others go all of it
     struct dk_dns dns;
     struct dk_way_found path;
+    struct dk_responsiveness responsiveness_download, responsiveness_upload;
     struct dk_wire wire;
     char word[DK_WORD_SIZE]; // what the server answered when it was asked for its word; "" when it gave none
     int64_t data_used_bytes; // both directions, all probes
@@ -282,6 +315,14 @@ void dk_measurement_take_latency(struct dk_measurement *measurement, enum dk_pha
 
 // The latency of that phase, in `measurement`.
 struct dk_latency *dk_measurement_latency(struct dk_measurement *measurement, enum dk_phase phase);
+
+// By how much the median round trip of `loaded`, taken under load, is longer than the idle one; less than 0: it is
+// shorter. False when one of them was not measured, or by another method.
+bool dk_measurement_loaded_minus_idle_ns(const struct dk_measurement *measurement, const struct dk_latency *loaded,
+                                         int64_t *out);
+
+// The responsiveness of that phase, DOWNLOAD or UPLOAD, in `measurement`.
+struct dk_responsiveness *dk_measurement_responsiveness(struct dk_measurement *measurement, enum dk_phase phase);
 
 // The range that a threshold must not lie in for a finding about the steady rate: its 95 % interval; when the line was
 // unsteady, also both levels and the whole rate.

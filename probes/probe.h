@@ -28,6 +28,11 @@ struct dk_thresholds {
     } at[DK_THRESHOLDS_MAX];
 };
 
+// Raw sockets for ICMP echo, opened while that was allowed (dk_icmp_open_raw); -1 where there is none.
+struct dk_raw_sockets {
+    int icmp, icmp6;
+};
+
 // What is to be measured, resolved from settings by the pipeline. Strings are borrowed and outlive the run.
 struct dk_plan {
     const char *url;         // of the reference server, as configured
@@ -51,12 +56,16 @@ struct dk_plan {
     int64_t max_bytes;       // payload bound of one direction; reaching it ends the phase with stop = budget
     enum dk_method latency_method; // the one that was asked for; NONE: whichever works
     enum dk_phase phase;     // in which a latency probe runs: where its result goes
+    struct dk_mono load_start; // of a probe that accompanies a load: the load's common start, and what it has moved
+    int64_t load_bps;          // since then; 0: not known
     int64_t latency_count;   // packets or requests
-    int64_t latency_interval_ns;
+    int64_t latency_interval_ns; // POISSON: the mean
+    enum dk_sampling latency_sampling;
     int64_t latency_timeout_ns;
     enum dk_path_method path_method;
     const char *dns_servers; // "ADDRESS[:PORT], …", to ask beside the system's; "" for none
     const char *dns_names;   // "NAME, …", to ask for beside the server's; "" for none
+    const struct dk_raw_sockets *raw; // NULL: opened when needed
 };
 
 enum dk_privilege {

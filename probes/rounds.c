@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/rounds.h"
 
+#include "probes/gap.h"
 #include "probes/stats.h"
 
 #include <stdio.h>
@@ -20,7 +21,7 @@ enum dk_err dk_rounds_init(struct dk_rounds *rounds, struct dk_loop *loop, const
         .wanted = (size_t)plan->latency_count,
         .interval_ns = plan->latency_interval_ns,
         .highest = -1,
-        .result = {.method = method, .timeout_ns = plan->latency_timeout_ns},
+        .result = {.method = method, .timeout_ns = plan->latency_timeout_ns, .sampling = plan->latency_sampling},
     };
     rounds->rounds = calloc(rounds->wanted + 1, sizeof *rounds->rounds);
     rounds->rtt_ns = malloc((rounds->wanted + 1) * sizeof *rounds->rtt_ns);
@@ -184,10 +185,13 @@ static void send_one(struct dk_rounds *rounds)
 
     rounds->rounds[number].sent_at = now;
     rounds->rounds[number].send_late_ns = dk_mono_diff_ns(now, rounds->next_send);
-    // A loop that was late by more than an interval does not send a burst to catch up.
-    rounds->next_send = dk_mono_add_ns(rounds->next_send, rounds->interval_ns);
-    if (dk_mono_diff_ns(now, rounds->next_send) >= 0)
-        rounds->next_send = dk_mono_add_ns(now, rounds->interval_ns);
+    // A loop that was late by more than an interval does not send a burst to catch up. Of random ones two may be close.
+    int64_t gap_ns = dk_gap_ns(rounds->plan->latency_sampling, rounds->interval_ns);
+    int64_t late_ns = rounds->plan->latency_sampling == DK_SAMPLING_POISSON ? rounds->interval_ns : 0;
+
+    rounds->next_send = dk_mono_add_ns(rounds->next_send, gap_ns);
+    if (dk_mono_diff_ns(now, rounds->next_send) >= late_ns)
+        rounds->next_send = dk_mono_add_ns(now, gap_ns);
     rounds->carrier->send(rounds->argument, number);
 }
 
@@ -235,6 +239,9 @@ void dk_rounds_conclude(struct dk_rounds *rounds)
 
 int64_t dk_rounds_max_duration_ns(const struct dk_plan *plan)
 {
-    // A late loop may stretch the intervals.
-    return 2 * plan->latency_count * plan->latency_interval_ns + plan->latency_timeout_ns;
+    // A late loop may stretch the intervals, and so may chance: the sum of n random ones is above 2 n + 30 times their
+    // mean in fewer than one of 10^9 tests.
+    int64_t intervals = 2 * plan->latency_count + (plan->latency_sampling == DK_SAMPLING_POISSON ? 30 : 0);
+
+    return intervals * plan->latency_interval_ns + plan->latency_timeout_ns;
 }

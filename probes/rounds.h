@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Round trips, one after another at even intervals (RFC 3432), whatever carries them: when each is sent, which answer
-// counts, and when it is over. A probe sends, reads, and says what it sent and read.
+// Round trips, one after another at the moments of the plan's sampling, whatever carries them: when each is sent, which
+// answer counts, and when it is over. A probe sends, reads, and says what it sent and read.
 #pragma once
 
 #include "agent/base/clock.h"

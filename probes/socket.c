@@ -13,6 +13,12 @@ bool dk_socket_bind_interface(int fd, const char *interface, int family)
     struct ifaddrs *all = NULL;
     bool bound = false;
 
+    char already[IF_NAMESIZE] = "";
+    socklen_t len = sizeof already;
+
+    // A second time would need CAP_NET_RAW.
+    if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, already, &len) == 0 && strcmp(already, interface) == 0)
+        return true;
     if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface)) == 0)
         return true;
     if (errno != EPERM || getifaddrs(&all) != 0)

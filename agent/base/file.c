@@ -142,6 +142,25 @@ enum dk_err dk_file_write(const char *directory, const char *name, const void *d
     return DK_OK;
 }
 
+enum dk_err dk_file_sync(const char *path, struct dk_fault *fault)
+{
+    auto_fd int fd = DK_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+
+    return fd >= 0 && DK_RETRY(fsync(fd)) == 0 ? DK_OK : fail_errno(fault, path, "cannot be made durable");
+}
+
+enum dk_err dk_file_remove(const char *directory, const char *name, struct dk_fault *fault)
+{
+    auto_fd int folder = open_folder(directory);
+
+    if (folder < 0)
+        return fail_errno(fault, directory, "the folder cannot be opened");
+    if (unlinkat(folder, name, 0) != 0)
+        return dk_fail(fault, dk_err_from_errno(errno), name, NULL, "cannot be removed: %s", strerror(errno));
+    return DK_RETRY(fsync(folder)) == 0 ? DK_OK
+                                        : fail_errno(fault, directory, "the folder cannot be made durable");
+}
+
 // Makes the entry of `path` in its folder durable.
 static enum dk_err sync_parent(const char *path, struct dk_fault *fault)
 {

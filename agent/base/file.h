@@ -36,6 +36,13 @@ enum dk_err dk_file_read(const char *path, struct dk_buf *out, struct dk_fault *
 enum dk_err dk_file_write(const char *directory, const char *name, const void *data, size_t len,
                           enum dk_write_mode mode, struct dk_fault *fault);
 
+// Waits until the disk has the data of the file `path`, or the entries of the folder.
+// Errors: NO_INPUT (missing), PERMISSION, IO.
+enum dk_err dk_file_sync(const char *path, struct dk_fault *fault);
+
+// Removes `directory`/`name`, durable when it returns DK_OK. Errors: NO_INPUT (missing), PERMISSION, IO.
+enum dk_err dk_file_remove(const char *directory, const char *name, struct dk_fault *fault);
+
 // Makes `path` and its missing parents, mode 0700. An existing directory is fine. Durable as dk_file_write is.
 // Errors: PERMISSION, IO.
 enum dk_err dk_directory_make(const char *path, struct dk_fault *fault);

@@ -34,6 +34,11 @@
     X(RUN, "run")                                                                                            \
     X(SKIP, "skip")
 
+// How often a time stamp is asked for.
+#define DK_EACH_LIST(X)                                                                                      \
+    X(RECORD, "record")                                                                                      \
+    X(DAY, "day")
+
 #define DK_STOP_LIST(X)                                                                                      \
     X(TIME, "time")                                                                                          \
     X(PRECISE, "precise")                                                                                    \
@@ -99,6 +104,18 @@
     X(ICMP, "icmp")                                                                                          \
     X(UDP, "udp")
 
+// How the moments of sending are chosen.
+#define DK_SAMPLING_LIST(X)                                                                                  \
+    X(PERIODIC, "periodic") /* RFC 3432: always the same interval */                                         \
+    X(POISSON, "poisson")   /* RFC 2330 section 11.1.1: intervals of an exponential distribution */
+
+// In responsiveness: how far its measurement came (draft-ietf-ippm-responsiveness, "Confidence
+// of Test-Results").
+#define DK_CONFIDENCE_LIST(X)                                                                                \
+    X(LOW, "low")       /* fewer than four intervals after the rate had become stable */                     \
+    X(MEDIUM, "medium") /* four, but it did not become stable */                                             \
+    X(HIGH, "high")     /* it became stable */
+
 // How the payload of a throughput test went through the device.
 #define DK_PATH_LIST(X)                                                                                      \
     X(COPIED, "copied")     /* read or written by the program, decrypted or encrypted where there is TLS */   \
@@ -126,6 +143,7 @@
     X(net, NET)                                                                                              \
     X(stop, STOP)                                                                                            \
     X(metered, METERED)                                                                                      \
+    X(each, EACH)                                                                                            \
     X(status, STATUS)                                                                                        \
     X(outcome, OUTCOME)                                                                                      \
     X(method, METHOD)                                                                                        \
@@ -133,6 +151,8 @@
     X(dns_failure, DNS_FAILURE)                                                                              \
     X(transport, TRANSPORT)                                                                                  \
     X(path_method, PATH_METHOD)                                                                              \
+    X(sampling, SAMPLING)                                                                                    \
+    X(confidence, CONFIDENCE)                                                                                \
     X(path, PATH)                                                                                            \
     X(kind, KIND)                                                                                            \
     X(rule_family, FAMILY_OF_RULE)
@@ -154,6 +174,9 @@ enum dk_net { DK_NET_LIST(X) };
 #undef X
 #define X(name, text) DK_METERED_##name,
 enum dk_metered { DK_METERED_LIST(X) };
+#undef X
+#define X(name, text) DK_EACH_##name,
+enum dk_each { DK_EACH_LIST(X) };
 #undef X
 #define X(name, text) DK_STOP_##name,
 enum dk_stop { DK_STOP_LIST(X) };
@@ -181,6 +204,12 @@ enum dk_transport { DK_TRANSPORT_LIST(X) };
 #undef X
 #define X(name, text) DK_PATH_METHOD_##name,
 enum dk_path_method { DK_PATH_METHOD_LIST(X) };
+#undef X
+#define X(name, text) DK_SAMPLING_##name,
+enum dk_sampling { DK_SAMPLING_LIST(X) };
+#undef X
+#define X(name, text) DK_CONFIDENCE_##name,
+enum dk_confidence { DK_CONFIDENCE_LIST(X) };
 #undef X
 #define X(name, text) DK_PATH_##name,
 enum dk_path { DK_PATH_LIST(X) };

@@ -14,7 +14,7 @@
 
 enum { FILE_MAX_BYTES = 512, BOOT_SIZE = 64, FIELDS = 6, FIELD_SIZE = 64 };
 
-static const char file_name[] = "collector.offset", magic[] = "dokiem.offset/1";
+static const char folder_name[] = "collector", file_name[] = "offset", magic[] = "dokiem.offset/1";
 // A century: no sum below leaves int64_t.
 static const int64_t max_ns = INT64_C(100) * 366 * 86400 * DK_NS_PER_S;
 
@@ -35,7 +35,7 @@ static bool read_boot(char id[static BOOT_SIZE], int64_t *boot_ns)
 
 enum dk_err dk_offset_keep(const char *state_dir, int64_t offset_ns, int64_t error_ns, struct dk_fault *fault)
 {
-    char id[BOOT_SIZE], text[FILE_MAX_BYTES];
+    char id[BOOT_SIZE], text[FILE_MAX_BYTES], folder[PATH_MAX];
     int64_t boot_ns = 0;
 
     if (!read_boot(id, &boot_ns)) // without it the offset could not be used later
@@ -44,7 +44,12 @@ enum dk_err dk_offset_keep(const char *state_dir, int64_t offset_ns, int64_t err
     int len = snprintf(text, sizeof text, "%s %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %s\n", magic, offset_ns,
                        error_ns, dk_wall_now().ns, boot_ns, id);
 
-    return dk_file_write(state_dir, file_name, text, (size_t)len, DK_WRITE_REPLACE, fault);
+    if (snprintf(folder, sizeof folder, "%s/%s", state_dir, folder_name) >= (int)sizeof folder)
+        return dk_fail(fault, DK_ERR_IO, state_dir, NULL, "the path is too long");
+
+    enum dk_err err = dk_directory_make(folder, fault);
+
+    return err == DK_OK ? dk_file_write(folder, file_name, text, (size_t)len, DK_WRITE_REPLACE, fault) : err;
 }
 
 // Six words with a space between. False when it is anything else.
@@ -68,7 +73,7 @@ void dk_offset_read(const char *state_dir, struct dk_clock *out)
     dk_auto_buf struct dk_buf text = dk_buf_make(FILE_MAX_BYTES);
     int64_t offset_ns, error_ns, wall_ns, then_ns, now_ns = 0;
 
-    if (snprintf(path, sizeof path, "%s/%s", state_dir, file_name) >= (int)sizeof path ||
+    if (snprintf(path, sizeof path, "%s/%s/%s", state_dir, folder_name, file_name) >= (int)sizeof path ||
         dk_file_read(path, &text, NULL) != DK_OK || !read_boot(id, &now_ns) || !split(dk_buf_text(&text), fields) ||
         strcmp(fields[0], magic) != 0 || !dk_parse_i64(fields[1], -max_ns, max_ns, &offset_ns) ||
         !dk_parse_i64(fields[2], 0, max_ns, &error_ns) || !dk_parse_i64(fields[3], 0, max_ns, &wall_ns) ||

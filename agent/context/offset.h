@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How far the device's clock is from the collector's, as the last delivery saw it: STATE/collector.offset.
+// How far the device's clock is from the collector's, as the last delivery saw it: STATE/collector/offset.
 #pragma once
 
 #include "agent/base/error.h"

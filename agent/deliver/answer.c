@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/base/parse.h"
+#include "agent/record/json.h"
 #include "agent/record/receipt.h"
 
 DK_DEFINE_FREE(json, json_t, json_decref)
@@ -31,18 +32,21 @@ enum dk_meaning dk_status_meaning(int64_t status)
     }
 }
 
-bool dk_answer_read(const char *line, size_t len, struct dk_answer *out)
+enum dk_err dk_answer_read(const char *line, size_t len, struct dk_answer *out)
 {
-    dk_auto(json) json_t *json = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+    enum dk_err err = DK_OK;
+    dk_auto(json) json_t *json = dk_json_load(line, len, NULL, &err);
     const json_t *status = json_object_get(json, "status"), *reason = json_object_get(json, "reason");
     const json_t *receipt = json_object_get(json, "receipt");
     const char *text = reason != NULL ? json_string_value(reason) : "";
     size_t cut;
 
+    if (err == DK_ERR_MEMORY)
+        return err;
     if (!json_is_integer(status) || json_integer_value(status) < 100 || json_integer_value(status) > 599 ||
         text == NULL || !dk_text_is_clean(text, strlen(text)) ||
         (receipt != NULL && !json_is_string(receipt)))
-        return false;
+        return DK_ERR_DATA;
     out->status = json_integer_value(status);
     cut = strlen(text);
     if (cut >= sizeof out->reason) {
@@ -52,8 +56,8 @@ bool dk_answer_read(const char *line, size_t len, struct dk_answer *out)
     }
     snprintf(out->reason, sizeof out->reason, "%.*s", (int)cut, text);
     dk_buf_free(&out->receipt);
-    return receipt == NULL ||
-           dk_buf_append(&out->receipt, json_string_value(receipt), json_string_length(receipt)) == DK_OK;
+    return receipt == NULL ? DK_OK
+                           : dk_buf_append(&out->receipt, json_string_value(receipt), json_string_length(receipt));
 }
 
 enum dk_err dk_receipt_check(const struct dk_key *collector, const char *receipt, size_t len,

@@ -33,9 +33,9 @@ struct dk_answer {
     struct dk_buf receipt;              // the caller's; filled with the receipt, if any
 };
 
-// Reads one line. False when it is not a JSON object with an integer `status` (100 to 599), or a text in it
-// is not clean; *out then says nothing.
-bool dk_answer_read(const char *line, size_t len, struct dk_answer *out);
+// Reads one line. Errors, *out then says nothing: DATA (it is not a JSON object with an integer `status`, 100 to 599,
+// or a text in it is not clean, or the receipt does not fit), MEMORY.
+enum dk_err dk_answer_read(const char *line, size_t len, struct dk_answer *out);
 
 // *received is what it says of its arrival.
 // Checks that `receipt` is signed by `collector` and is about the record with this hash, device and number.

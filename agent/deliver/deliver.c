@@ -325,8 +325,13 @@ static enum dk_err settle(struct delivery *delivery, bool *again, struct dk_faul
 
         if (line_end == NULL)
             line_end = end;
-        if (!dk_answer_read(at, (size_t)(line_end - at), &answer))
+
+        enum dk_err read = dk_answer_read(at, (size_t)(line_end - at), &answer);
+
+        if (read != DK_OK) {
+            err = read == DK_ERR_DATA ? DK_OK : dk_fail(fault, read, delivery->options->url, NULL, "out of memory");
             break;
+        }
         if (is_about_whole(delivery, &answer)) {
             err = settle_whole(delivery, answer.status, answer.reason, again, fault);
             break;
@@ -351,7 +356,7 @@ static enum dk_err send_one_request(struct delivery *delivery, struct dk_fault *
     if (err != DK_OK || delivery->item_count == 0)
         return err;
     delivery->sent = dk_wall_now();
-    err = dk_exchange(delivery->options, "/v1/records", delivery->body.data, delivery->body.len,
+    err = dk_exchange(delivery->options, "/v1/records", "application/jose", delivery->body.data, delivery->body.len,
                       &delivery->response, fault);
     delivery->answered = dk_wall_now();
     if (err == DK_OK)

@@ -7,6 +7,7 @@
 #include "agent/deliver/answer.h"
 #include "agent/deliver/deliver.h"
 #include "agent/deliver/exchange.h"
+#include "agent/record/json.h"
 #include "agent/record/seal.h"
 
 enum { ENROL_MAX_BYTES = 16 << 10 };
@@ -25,16 +26,25 @@ static enum dk_err make_enrolment(const struct dk_deliver_options *options, cons
         return dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
     dk_wall_rfc3339(dk_wall_now(), now);
 
-    dk_auto(json) json_t *json =
-        json_pack("{s:s, s:o, s:s, s:{s:s, s:s}, s:{s:s, s:s}, s:s}", "schema", "dokiem.enrol/1", "jwk",
-                  json_loads(dk_buf_text(&jwk), 0, NULL), "token", token, "site", "code", site_code, "name",
-                  site_name, "device", "id", device_id, "software", options->user_agent, "time", now);
-    char *payload = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+    dk_auto(json) json_t *member = dk_json_load(dk_buf_text(&jwk), jwk.len, NULL, &err);
 
-    err = payload == NULL ? dk_fail(fault, DK_ERR_USAGE, "token or site", NULL, "is not UTF-8 text")
-                          : dk_seal(device, DK_TYP_ENROL, payload, strlen(payload), jws, fault);
-    free(payload);
-    return err;
+    if (err != DK_OK)
+        return dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
+
+    json_error_t error = {0};
+    dk_auto(json) json_t *json = json_pack_ex(
+        &error, 0, "{s:s, s:O, s:s, s:{s:s, s:s}, s:{s:s, s:s}, s:s}", "schema", "dokiem.enrol/1", "jwk",
+                  member, "token", token, "site", "code", site_code, "name",
+                  site_name, "device", "id", device_id, "software", options->user_agent, "time", now);
+    dk_auto_buf struct dk_buf payload = dk_buf_make(ENROL_MAX_BYTES);
+
+    if (json == NULL && json_error_code(&error) != json_error_invalid_utf8)
+        return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
+    if (json == NULL)
+        return dk_fail(fault, DK_ERR_USAGE, "token or site", NULL, "is not UTF-8 text");
+    err = dk_json_dump(json, &payload);
+    return err == DK_OK ? dk_seal(device, DK_TYP_ENROL, payload.data, payload.len, jws, fault)
+                        : dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
 }
 
 static enum dk_err fail_refused(const struct dk_deliver_options *options, const struct dk_response *response,
@@ -43,7 +53,7 @@ static enum dk_err fail_refused(const struct dk_deliver_options *options, const 
     struct dk_answer answer = {.receipt = dk_buf_make(ENROL_MAX_BYTES)};
     const char *words = "no reason given";
 
-    if (dk_answer_read(dk_buf_text(&response->body), response->body.len, &answer) && answer.reason[0] != '\0')
+    if (dk_answer_read(dk_buf_text(&response->body), response->body.len, &answer) == DK_OK && answer.reason[0] != '\0')
         words = answer.reason;
     dk_buf_free(&answer.receipt);
     switch (dk_status_meaning(response->status)) {
@@ -73,25 +83,28 @@ static enum dk_err read_answer(const struct dk_deliver_options *options, const s
     if (dk_status_meaning(response->status) != DK_MEANING_STORED)
         return fail_refused(options, response, fault);
 
-    dk_auto(json) json_t *json =
-        json_loadb(dk_buf_text(&response->body), response->body.len, JSON_REJECT_DUPLICATES, NULL);
+    enum dk_err err = DK_OK;
+    dk_auto(json) json_t *json = dk_json_load(dk_buf_text(&response->body), response->body.len, NULL, &err);
     const char *said_id = json_string_value(json_object_get(json, "id"));
     const char *state = json_string_value(json_object_get(json, "state"));
-    char *jwk = json_dumps(json_object_get(json, "collector"), JSON_COMPACT);
+    const json_t *collector = json_object_get(json, "collector");
+    dk_auto_buf struct dk_buf jwk = dk_buf_make(ENROL_MAX_BYTES);
     dk_auto(key) struct dk_key *key = NULL;
     bool good = said_id != NULL && strcmp(said_id, id) == 0 && state != NULL &&
-                (strcmp(state, "pending") == 0 || strcmp(state, "approved") == 0) && jwk != NULL &&
-                dk_key_read_public(options->url, jwk, strlen(jwk), &key, NULL) == DK_OK;
+                (strcmp(state, "pending") == 0 || strcmp(state, "approved") == 0) && json_is_object(collector);
 
-    free(jwk);
-    if (!good)
+    if (good)
+        err = dk_json_dump(collector, &jwk);
+    if (good && err == DK_OK)
+        err = dk_key_read_public(options->url, dk_buf_text(&jwk), jwk.len, &key, NULL);
+    if (err != DK_OK && err != DK_ERR_DATA)
+        return dk_fail(fault, err, options->url, NULL, "%s", dk_err_text(err));
+    if (!good || err != DK_OK)
         return dk_fail(
             fault, DK_ERR_DATA, options->url, "check the collector's URL",
             "the answer makes no sense: it must hold this device's id, a state and the collector's key");
     *approved = strcmp(state, "approved") == 0;
-
-    enum dk_err err = dk_key_public_jwk(key, collector_jwk);
-
+    err = dk_key_public_jwk(key, collector_jwk);
     return err == DK_OK ? DK_OK : dk_fail(fault, err, NULL, NULL, "%s", dk_err_text(err));
 }
 
@@ -115,7 +128,7 @@ enum dk_err dk_enrol(const struct dk_deliver_options *options, const struct dk_k
         struct dk_fault attempt = {0};
         enum dk_err interrupted = DK_OK;
 
-        err = dk_exchange(options, "/v1/devices", jws.data, jws.len, &response, &attempt);
+        err = dk_exchange(options, "/v1/devices", "application/jose", jws.data, jws.len, &response, &attempt);
         if (err == DK_OK)
             err = read_answer(options, &response, device_id, collector_jwk, approved, &attempt);
         again = err == DK_ERR_NOT_NOW && !response.pointless &&

@@ -10,7 +10,7 @@
 
 #include "agent/base/clock.h"
 
-enum { HEADERS_MAX_BYTES = 64 << 10, URL_MAX = 2048 };
+enum { HEADERS_MAX_BYTES = 64 << 10, URL_MAX = 2048, CONTENT_TYPE_MAX = 64 };
 
 static const int64_t retry_after_max_ns = 60 * DK_NS_PER_S;
 static const int64_t first_pause_ns = 500 * DK_NS_PER_MS;
@@ -18,7 +18,7 @@ static const int64_t first_pause_ns = 500 * DK_NS_PER_MS;
 struct transfer {
     struct dk_response *response;
     size_t header_bytes;
-    bool too_long;
+    enum dk_err err; // why the answer was not taken: DATA when it is too long
 };
 
 DK_DEFINE_FREE(easy, CURL, curl_easy_cleanup)
@@ -28,10 +28,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *argument)
 {
     struct transfer *transfer = argument;
 
-    if (dk_buf_append(&transfer->response->body, data, size * count) == DK_OK)
-        return size * count;
-    transfer->too_long = true;
-    return CURL_WRITEFUNC_ERROR;
+    transfer->err = dk_buf_append(&transfer->response->body, data, size * count);
+    return transfer->err == DK_OK ? size * count : CURL_WRITEFUNC_ERROR;
 }
 
 static size_t on_header(char *data, size_t size, size_t count, void *argument)
@@ -42,7 +40,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *argument)
     transfer->header_bytes += size * count;
     if (transfer->header_bytes <= HEADERS_MAX_BYTES)
         return size * count;
-    transfer->too_long = true;
+    transfer->err = DK_ERR_DATA;
     return CURL_WRITEFUNC_ERROR;
 }
 
@@ -108,13 +106,16 @@ static enum dk_err explain(CURL *easy, CURLcode code, const char *url, const str
     struct dk_response *response = transfer->response;
     curl_off_t connected_us = 0;
 
-    if (transfer->too_long)
+    if (transfer->err == DK_ERR_MEMORY)
+        return dk_fail(fault, DK_ERR_MEMORY, url, NULL, "out of memory");
+    if (transfer->err != DK_OK)
         return dk_fail(fault, DK_ERR_DATA, url, "check the collector's URL",
                        "the answer is longer than any collector's");
     // The library says "unsupported protocol" also of an answer that is not HTTP.
     (void)curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected_us);
     if (code == CURLE_UNSUPPORTED_PROTOCOL && connected_us > 0)
         code = CURLE_WEIRD_SERVER_REPLY;
+    response->trouble = curl_easy_strerror(code);
     switch ((int)code) {
     case CURLE_OUT_OF_MEMORY:
         return dk_fail(fault, DK_ERR_MEMORY, url, NULL, "out of memory");
@@ -152,21 +153,25 @@ void dk_exchange_end(void)
     curl_global_cleanup();
 }
 
-enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *path, const char *body,
+enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *path, const char *type, const char *body,
                         size_t len, struct dk_response *response, struct dk_fault *fault)
 {
-    char url[URL_MAX];
+    char url[URL_MAX], content_type[CONTENT_TYPE_MAX];
     struct transfer transfer = {.response = response};
-    dk_auto(headers) struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/jose");
+
+    snprintf(content_type, sizeof content_type, "Content-Type: %s", type);
+
+    dk_auto(headers) struct curl_slist *headers = curl_slist_append(NULL, content_type);
     dk_auto(easy) CURL *easy = curl_easy_init();
     CURLcode result = CURLE_OK;
     curl_off_t retry_after_s = 0;
-    const char *type = NULL;
+    const char *answered_type = NULL;
 
     dk_buf_free(&response->body);
     response->status = 0;
     response->retry_after_ns = 0;
     response->pointless = false;
+    response->trouble = "";
     if (snprintf(url, sizeof url, "%s%s", options->url, path) >= (int)sizeof url)
         return dk_fail(fault, DK_ERR_DATA, options->url, NULL, "the URL is too long");
     // "Expect:" empty: the body is short, and not every server answers 100 Continue.
@@ -182,8 +187,8 @@ enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *pa
         return explain(easy, result, url, &transfer, fault);
     (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &response->status);
     (void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
-    (void)curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
-    response->html = type != NULL && strncasecmp(type, "text/html", 9) == 0;
+    (void)curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &answered_type);
+    response->html = answered_type != NULL && strncasecmp(answered_type, "text/html", 9) == 0;
     if (retry_after_s > 0)
         response->retry_after_ns =
             retry_after_s < 86400 ? retry_after_s * DK_NS_PER_S : INT64_C(86400) * DK_NS_PER_S;

@@ -18,15 +18,16 @@ struct dk_response {
     int64_t retry_after_ns; // 0 when not said
     struct dk_buf body;     // made by the caller with its maximum
     bool pointless;         // after NOT_NOW: trying again at once cannot help (certificate, URL)
+    const char *trouble;    // after NOT_NOW or DATA: libcurl's words for it; "" when it has none
 };
 
 // Before the first exchange, and after the last. Errors: MEMORY.
 enum dk_err dk_exchange_start(struct dk_fault *fault);
 void dk_exchange_end(void);
 
-// POSTs `len` bytes of application/jose to options->url + path. *response is filled when an answer came
+// POSTs `len` bytes of the media type `type` to options->url + path. *response is filled when an answer came
 // whole, whatever its status. Errors: NOT_NOW (no answer), DATA (not HTTP, too long), INTERRUPTED, MEMORY.
-enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *path, const char *body,
+enum dk_err dk_exchange(const struct dk_deliver_options *options, const char *path, const char *type, const char *body,
                         size_t len, struct dk_response *response, struct dk_fault *fault);
 
 // How often one delivery may still be tried again.

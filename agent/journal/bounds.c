@@ -40,8 +40,7 @@ static enum dk_err remove_record(struct dk_journal *journal, int64_t seq, struct
     return DK_OK;
 }
 
-// In one folder: what a power cut or a kill left of a write, once it is too old to belong to one that goes on.
-static void sweep_temporary(const char *path)
+void dk_journal_sweep(const char *path)
 {
     DIR *stream = opendir(path);
 
@@ -64,9 +63,8 @@ static void sweep_temporaries(const struct dk_journal *journal)
     char profiles[PATH_MAX + 16];
 
     snprintf(profiles, sizeof profiles, "%s/profiles", journal->state_dir);
-    sweep_temporary(journal->folder_path);
-    sweep_temporary(profiles);
-    sweep_temporary(journal->state_dir);
+    dk_journal_sweep(journal->folder_path);
+    dk_journal_sweep(profiles);
 }
 
 // Removes receipts and refusals that have no record.

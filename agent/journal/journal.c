@@ -21,7 +21,7 @@ enum {
     LINE_MAX_BYTES = 2 << 20, // a JWS
 };
 
-static const char *const suffixes[DK_FILE_KINDS] = {".jws", ".receipt.jws", ".refused"};
+static const char *const suffixes[DK_FILE_KINDS] = {".jws", ".receipt.jws", ".refused", ".tsr"};
 
 static void close_folder(DIR **folder)
 {
@@ -284,7 +284,7 @@ enum dk_err dk_journal_head(struct dk_journal *journal, int64_t *seq, char sha25
     return DK_OK;
 }
 
-static enum dk_err write_file(struct dk_journal *journal, int64_t seq, enum dk_file_kind kind, const char *text,
+static enum dk_err write_file(struct dk_journal *journal, int64_t seq, enum dk_file_kind kind, const void *text,
                               size_t len, enum dk_write_mode mode, struct dk_fault *fault)
 {
     char name[DK_FILE_NAME_SIZE];
@@ -351,6 +351,26 @@ enum dk_err dk_journal_read_receipt(struct dk_journal *journal, int64_t seq, str
                                     struct dk_fault *fault)
 {
     return read_jws(journal, seq, DK_FILE_RECEIPT, jws, fault);
+}
+
+enum dk_err dk_journal_keep_time_stamp(struct dk_journal *journal, int64_t seq, const void *der, size_t len,
+                                       struct dk_fault *fault)
+{
+    struct dk_fault own = {0};
+    enum dk_err err = write_file(journal, seq, DK_FILE_TIME_STAMP, der, len, DK_WRITE_NEW, &own);
+
+    if (err == DK_OK || err == DK_ERR_NOT_NOW)
+        return DK_OK;
+    return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+}
+
+bool dk_journal_time_stamped(const struct dk_journal *journal, int64_t seq, struct dk_wall *when)
+{
+    char name[DK_FILE_NAME_SIZE];
+    int64_t bytes = 0;
+
+    dk_journal_file_name(seq, DK_FILE_TIME_STAMP, name);
+    return dk_journal_examine(journal, name, &bytes, &when->ns);
 }
 
 enum dk_err dk_journal_refuse(struct dk_journal *journal, int64_t seq, const char *words,

@@ -3,12 +3,15 @@
 // The chain of sealed records on disk: STATE/journal/NNNNNNNNNN.jws, exactly one JWS per file, so that
 // sha256sum(1) of a file is the `prev` of the next record and any JOSE tool reads it as it is. The head is
 // read from the files; no second file can disagree with it. Beside a record: NNNNNNNNNN.receipt.jws once it was
-// delivered, NNNNNNNNNN.refused once a collector called it malformed (its words inside).
+// delivered, NNNNNNNNNN.refused once a collector called it malformed (its words inside), NNNNNNNNNN.tsr once it has a
+// time stamp.
 #pragma once
 
 #include "agent/base/buf.h"
+#include "agent/base/clock.h"
 #include "agent/base/error.h"
 #include "agent/base/sha256.h"
+#include "agent/base/terms.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,6 +55,7 @@ enum dk_delivery {
 struct dk_journal_entry {
     int64_t seq;
     enum dk_delivery delivery;
+    bool time_stamped;
 };
 
 // All records, ascending, by the names of the files alone: 100,000 take some 30 ms and 3 MB. *entries is owned by the
@@ -62,10 +66,17 @@ enum dk_err dk_journal_list(struct dk_journal *journal, struct dk_journal_entry 
 struct dk_journal_counts {
     int64_t by[DK_DELIVERY_REFUSED + 1]; // records, by enum dk_delivery
     int64_t last_seq, oldest_waiting_seq, last_refused_seq; // 0 when there is none
+    int64_t time_stamped, last_time_stamped_seq;
+    int64_t after_time_stamp; // records after the last that is time stamped: no stamp covers them
+    int64_t without_time_stamp; // records after the first that is time stamped, without a stamp of their own
 };
 
 // The same, only counted: in some 50 kB. Errors: IO, MEMORY.
 enum dk_err dk_journal_count(struct dk_journal *journal, struct dk_journal_counts *out, struct dk_fault *fault);
+
+// Of these, the records that wait for a time stamp. DAY: those that no stamp covers. RECORD: those without one of their
+// own, since there is a first one; before that the last record alone, whose stamp covers all before it.
+int64_t dk_journal_time_stamps_waiting(const struct dk_journal_counts *counts, enum dk_each each);
 
 // Bytes of record `seq` and of what lies beside it. False when it is not there, or cannot be seen.
 bool dk_journal_size(const struct dk_journal *journal, int64_t seq, int64_t *bytes);
@@ -76,6 +87,12 @@ enum dk_err dk_journal_keep_receipt(struct dk_journal *journal, int64_t seq, con
 // Appends the receipt of record `seq`. Errors: NO_INPUT when there is none; DATA, IO, MEMORY.
 enum dk_err dk_journal_read_receipt(struct dk_journal *journal, int64_t seq, struct dk_buf *jws,
                                     struct dk_fault *fault);
+
+// Keeps the time stamp of record `seq`, durable. One that is there already is left as it is.
+enum dk_err dk_journal_keep_time_stamp(struct dk_journal *journal, int64_t seq, const void *der, size_t len,
+                                       struct dk_fault *fault);
+// When the time stamp of record `seq` was kept, by the time of its file; false when there is none.
+bool dk_journal_time_stamped(const struct dk_journal *journal, int64_t seq, struct dk_wall *when);
 
 // Marks record `seq` as refused by the collector, with its words (the first DK_REFUSAL_MAX bytes of them). Durable.
 enum { DK_REFUSAL_MAX = 4096 };
@@ -97,10 +114,12 @@ typedef enum dk_err dk_journal_judge(struct dk_journal *journal, int64_t seq, st
 
 // Removes the oldest delivered records while the journal is over `max_bytes` or they are older than `max_age_ns`
 // (by file time). The last record, every undelivered one and what is still of worth stay. Also sweeps up what a power
-// cut left behind: temporary files a day old in the state folder and below, receipts whose record is gone.
-// Errors: IO, MEMORY.
+// cut left behind: temporary files a day old, receipts whose record is gone. Errors: IO, MEMORY.
 enum dk_err dk_journal_prune(struct dk_journal *journal, int64_t max_bytes, int64_t max_age_ns,
                              dk_journal_judge *judge, struct dk_fault *fault);
+
+// Removes what a power cut or a kill left of a write in one folder: temporary files a day old.
+void dk_journal_sweep(const char *folder);
 
 // Undelivered records that have no room any more: the `count` of them from `first_seq` to `last_seq`.
 struct dk_journal_excess {

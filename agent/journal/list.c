@@ -101,6 +101,8 @@ enum dk_err dk_journal_list(struct dk_journal *journal, struct dk_journal_entry 
 
         if (file.kind == DK_FILE_RECORD)
             list[n++] = (struct dk_journal_entry){.seq = file.seq};
+        else if (n > 0 && list[n - 1].seq == file.seq && file.kind == DK_FILE_TIME_STAMP)
+            list[n - 1].time_stamped = true;
         // A receipt is proof; a refusal beside it no longer matters.
         else if (n > 0 && list[n - 1].seq == file.seq && list[n - 1].delivery != DK_DELIVERY_DELIVERED)
             list[n - 1].delivery = file.kind == DK_FILE_RECEIPT ? DK_DELIVERY_DELIVERED : DK_DELIVERY_REFUSED;
@@ -175,6 +177,21 @@ static enum dk_err mark(void *argument, const char *name)
     return err;
 }
 
+// In ascending order of the records.
+static void count_time_stamps(uint64_t records, uint64_t stamped, int64_t first, struct dk_journal_counts *out)
+{
+    uint64_t after = stamped != 0 ? ~(UINT64_MAX >> __builtin_clzll(stamped)) : UINT64_MAX;
+    uint64_t from = out->time_stamped > 0 ? UINT64_MAX : stamped != 0 ? UINT64_MAX << __builtin_ctzll(stamped) : 0;
+
+    if (stamped != 0) {
+        out->after_time_stamp = 0;
+        out->last_time_stamped_seq = first + 63 - __builtin_clzll(stamped);
+    }
+    out->after_time_stamp += __builtin_popcountll(records & after);
+    out->without_time_stamp += __builtin_popcountll(records & ~stamped & from);
+    out->time_stamped += __builtin_popcountll(stamped);
+}
+
 static void count_word(const struct marks *marks, size_t i, struct dk_journal_counts *out)
 {
     uint64_t records = marks->bits[DK_FILE_RECORD][i];
@@ -192,6 +209,7 @@ static void count_word(const struct marks *marks, size_t i, struct dk_journal_co
         out->last_refused_seq = first + 63 - __builtin_clzll(refused);
     if (records != 0)
         out->last_seq = first + 63 - __builtin_clzll(records);
+    count_time_stamps(records, records & marks->bits[DK_FILE_TIME_STAMP][i], first, out);
 }
 
 static void count_entry(const struct dk_journal_entry *entry, struct dk_journal_counts *out)
@@ -202,6 +220,7 @@ static void count_entry(const struct dk_journal_entry *entry, struct dk_journal_
     if (entry->delivery == DK_DELIVERY_REFUSED)
         out->last_refused_seq = entry->seq;
     out->last_seq = entry->seq;
+    count_time_stamps(1, entry->time_stamped ? 1 : 0, entry->seq, out);
 }
 
 enum dk_err dk_journal_count(struct dk_journal *journal, struct dk_journal_counts *out, struct dk_fault *fault)
@@ -223,4 +242,11 @@ enum dk_err dk_journal_count(struct dk_journal *journal, struct dk_journal_count
         free(entries);
     }
     return err == DK_OK ? DK_OK : dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+}
+
+int64_t dk_journal_time_stamps_waiting(const struct dk_journal_counts *counts, enum dk_each each)
+{
+    if (each == DK_EACH_DAY)
+        return counts->after_time_stamp;
+    return counts->time_stamped > 0 ? counts->without_time_stamp : counts->last_seq > 0;
 }

@@ -17,7 +17,7 @@ struct dk_journal {
 };
 
 // What a file in the folder is, in the order they are sorted for one seq.
-enum dk_file_kind { DK_FILE_RECORD, DK_FILE_RECEIPT, DK_FILE_REFUSED, DK_FILE_KINDS };
+enum dk_file_kind { DK_FILE_RECORD, DK_FILE_RECEIPT, DK_FILE_REFUSED, DK_FILE_TIME_STAMP, DK_FILE_KINDS };
 enum { DK_FILE_NAME_SIZE = 40 };
 
 struct dk_journal_file {

@@ -14,7 +14,7 @@
 
 enum { FILE_MAX_BYTES = DK_USAGE_ROWS_MAX * (DK_USAGE_LINK_SIZE + 48) };
 
-static const char file_name[] = "usage";
+static const char folder_name[] = "budget", file_name[] = "usage";
 
 static struct tm date_of(struct dk_wall when)
 {
@@ -52,11 +52,11 @@ static bool read_row(char *line, struct dk_usage_row *out)
 
 enum dk_err dk_usage_read(const char *state_dir, struct dk_usage *out, struct dk_fault *fault)
 {
-    char path[PATH_MAX + sizeof file_name + 1], line[DK_USAGE_LINK_SIZE + 48];
+    char path[PATH_MAX + sizeof folder_name + sizeof file_name + 1], line[DK_USAGE_LINK_SIZE + 48];
     dk_auto_buf struct dk_buf text = dk_buf_make(FILE_MAX_BYTES);
     struct dk_fault own = {0};
 
-    snprintf(path, sizeof path, "%s/%s", state_dir, file_name);
+    snprintf(path, sizeof path, "%s/%s/%s", state_dir, folder_name, file_name);
     out->count = 0;
 
     enum dk_err err = dk_file_read(path, &text, &own);
@@ -126,5 +126,12 @@ enum dk_err dk_usage_add(const char *state_dir, const char *link, struct dk_wall
                             usage.rows[i].link);
     if (err != DK_OK)
         return dk_fail(fault, err, file_name, NULL, "cannot be written: %s", dk_err_text(err));
-    return dk_file_write(state_dir, file_name, dk_buf_text(&text), text.len, DK_WRITE_REPLACE, fault);
+
+    char folder[PATH_MAX + sizeof folder_name + 1];
+
+    snprintf(folder, sizeof folder, "%s/%s", state_dir, folder_name);
+    err = dk_directory_make(folder, fault);
+    if (err != DK_OK)
+        return err;
+    return dk_file_write(folder, file_name, dk_buf_text(&text), text.len, DK_WRITE_REPLACE, fault);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How much data runs have used, by link, day and month: STATE/usage, text, a line for each period and link. Days and
-// months are those of Viet Nam (UTC+7, without summer time).
+// How much data runs have used, by link, day and month: STATE/budget/usage, text, a line for each period and link. Days
+// and months are those of Viet Nam (UTC+7, without summer time).
 #pragma once
 
 #include "agent/base/clock.h"

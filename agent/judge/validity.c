@@ -179,12 +179,14 @@ static int64_t above_zero(int64_t value)
 }
 
 static void flag_cross_traffic(struct dk_validity *validity, enum dk_flag_figure figure,
-                               const struct dk_conditions *c, const struct dk_latency *beside)
+                               const struct dk_conditions *c, const struct dk_latency *beside,
+                               const struct dk_responsiveness *also_beside)
 {
     int64_t foreign =
         above_zero(c->received_bytes - c->own_received_bytes) + above_zero(c->sent_bytes - c->own_sent_bytes);
 
     foreign -= beside->sent * (beside->method == DK_METHOD_HTTP ? HTTP_EXCHANGE_BYTES : PACKET_EXCHANGE_BYTES);
+    foreign -= also_beside->bytes;
 
     int64_t percent = percent_of(foreign, c->received_bytes + c->sent_bytes);
 
@@ -196,7 +198,8 @@ static void flag_cross_traffic(struct dk_validity *validity, enum dk_flag_figure
 }
 
 static void flag_rate(struct dk_validity *validity, enum dk_flag_figure figure, const struct dk_throughput *rate,
-                      const struct dk_latency *beside, enum dk_medium medium)
+                      const struct dk_latency *beside, const struct dk_responsiveness *also_beside,
+                      enum dk_medium medium)
 {
     if (rate->status != DK_STATUS_OK)
         return;
@@ -212,7 +215,7 @@ static void flag_rate(struct dk_validity *validity, enum dk_flag_figure figure, 
              "upload: the server's receive window held the streams back for %" PRId64 " %% of the time", limited);
     // On loopback every byte passes twice, and there is no line.
     if (medium != DK_MEDIUM_LOOPBACK)
-        flag_cross_traffic(validity, figure, &rate->conditions, beside);
+        flag_cross_traffic(validity, figure, &rate->conditions, beside, also_beside);
 }
 
 // IPv6 addresses of one network come and go (RFC 8981); the line is the same.
@@ -289,6 +292,7 @@ static bool flag_bytes_captured(struct dk_validity *validity, const struct dk_me
 
     for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++)
         more += above_zero(beside[i]->sent) * HTTP_EXCHANGE_BYTES;
+    more += above_zero(m->responsiveness_download.bytes) + above_zero(m->responsiveness_upload.bytes);
     if (!tcp.known || (seen >= tcp.bytes - less && (!complete || seen <= tcp.bytes + more)))
         return false;
     flag(validity, DK_FLAG_CAPTURE_DISAGREES, DK_FLAG_FIGURE_ALL,
@@ -350,6 +354,8 @@ void dk_judge_validity(const struct dk_measurement *measurement, const struct dk
     flag_capture(out, measurement);
     if (context->has_link_after)
         flag_link(out, link, &context->link_after);
-    flag_rate(out, DK_FLAG_FIGURE_DOWNLOAD, &measurement->download, &measurement->latency_download, link->medium);
-    flag_rate(out, DK_FLAG_FIGURE_UPLOAD, &measurement->upload, &measurement->latency_upload, link->medium);
+    flag_rate(out, DK_FLAG_FIGURE_DOWNLOAD, &measurement->download, &measurement->latency_download,
+              &measurement->responsiveness_download, link->medium);
+    flag_rate(out, DK_FLAG_FIGURE_UPLOAD, &measurement->upload, &measurement->latency_upload,
+              &measurement->responsiveness_upload, link->medium);
 }

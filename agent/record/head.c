@@ -169,7 +169,7 @@ enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_h
         return dk_fail(fault, DK_ERR_DATA, "record", NULL, "is not a JSON object");
 
     struct dk_record_head head = {0};
-    char kind[16], start[DK_RFC3339_SIZE];
+    char kind[16], start[DK_RFC3339_SIZE], end[DK_RFC3339_SIZE];
 
     if (!get_text(root, "schema", head.schema, sizeof head.schema) ||
         strcmp(head.schema, DK_RECORD_SCHEMA) != 0)
@@ -189,6 +189,8 @@ enum dk_err dk_record_read_head(const char *json, size_t len, struct dk_record_h
     if (!get_text(json_object_get(root, "time"), "start", start, sizeof start) ||
         !dk_wall_parse(start, &head.start))
         return fail_member(fault, "time.start", "a UTC time like 2026-11-20T04:05:06.789Z");
+    if (!get_text(json_object_get(root, "time"), "end", end, sizeof end) || !dk_wall_parse(end, &head.end))
+        head.end = head.start;
     if (!get_dropped(root, &head))
         return fail_member(fault, "dropped", "first_seq and last_seq, in this order and before seq");
     (void)get_text(json_object_get(json_object_get(root, "wire"), "evidence"), "sha256", head.evidence_sha256,

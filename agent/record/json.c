@@ -1,6 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/record/json.h"
 
+#include <stdbool.h>
+
+// jansson hands its allocator nothing to note this in.
+static json_malloc_t allocate;
+static bool was_short;
+
+static void *watched_allocate(size_t size)
+{
+    void *data = allocate(size);
+
+    was_short = was_short || data == NULL;
+    return data;
+}
+
+json_t *dk_json_load(const char *text, size_t len, json_error_t *error, enum dk_err *err)
+{
+    json_free_t release;
+
+    json_get_alloc_funcs(&allocate, &release);
+    json_set_alloc_funcs(watched_allocate, release);
+    was_short = false;
+
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, error);
+
+    json_set_alloc_funcs(allocate, release);
+    *err = was_short ? DK_ERR_MEMORY : root == NULL ? DK_ERR_DATA : DK_OK;
+    if (*err == DK_OK)
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
 struct dump {
     struct dk_buf *out;
     enum dk_err err; // the first error stands, whatever jansson makes of it

@@ -28,6 +28,9 @@ struct dk_key {
     bool has_private;
     char x[FIELD_TEXT_SIZE], y[FIELD_TEXT_SIZE]; // the public point, base64url
     char id[DK_SHA256_TEXT_SIZE];
+    dk_key_signs *sign; // in place of pkey; NULL for none
+    void (*end)(void *signer);
+    void *signer;
 };
 
 // The order n of P-256 (FIPS 186-5, SP 800-186 section 3.2.1.3) and n/2, rounded down.
@@ -164,6 +167,12 @@ static EVP_PKEY *decode_pem(const char *structure, int selection, const char *te
     return pkey;
 }
 
+// OpenSSL tells most shortages of memory as a bad key, as in dk_key_verify. Set errno to 0 before.
+static enum dk_err data_or_memory(enum dk_err err, const char *name, struct dk_fault *fault)
+{
+    return err == DK_ERR_DATA && errno == ENOMEM ? dk_fail(fault, DK_ERR_MEMORY, name, NULL, "out of memory") : err;
+}
+
 enum dk_err dk_key_read_private(const char *path, struct dk_key **out, struct dk_fault *fault)
 {
     struct stat status;
@@ -179,15 +188,17 @@ enum dk_err dk_key_read_private(const char *path, struct dk_key **out, struct dk
     if (err != DK_OK)
         return err;
 
+    errno = 0;
+
     auto_with(free_pkey) EVP_PKEY *pkey =
         decode_pem("PrivateKeyInfo", EVP_PKEY_KEYPAIR, dk_buf_text(&pem), pem.len);
 
     if (pem.data != NULL)
         OPENSSL_cleanse(pem.data, pem.capacity);
-    if (pkey == NULL)
-        return dk_fail(fault, DK_ERR_DATA, path, "dokiem keygen makes one",
-                       "is not a private ECDSA P-256 key (PKCS#8 PEM, not encrypted)");
-    return wrap(path, &pkey, true, out, fault);
+    err = pkey != NULL ? wrap(path, &pkey, true, out, fault)
+                       : dk_fail(fault, DK_ERR_DATA, path, "dokiem keygen makes one",
+                                 "is not a private ECDSA P-256 key (PKCS#8 PEM, not encrypted)");
+    return data_or_memory(err, path, fault);
 }
 
 static enum dk_err write_private(const struct dk_key *key, const char *directory, const char *name,
@@ -327,13 +338,14 @@ static enum dk_err load_json(const char *name, const char *text, size_t len, jso
 enum dk_err dk_key_read_public(const char *name, const char *text, size_t len, struct dk_key **out,
                                struct dk_fault *fault)
 {
+    errno = 0;
     if (is_pem(text, len))
-        return from_pem(name, text, len, out, fault);
+        return data_or_memory(from_pem(name, text, len, out, fault), name, fault);
 
     dk_auto(json) json_t *json = NULL;
     enum dk_err err = load_json(name, text, len, &json, fault);
 
-    return err != DK_OK ? err : from_jwk(name, json, out, fault);
+    return err != DK_OK ? err : data_or_memory(from_jwk(name, json, out, fault), name, fault);
 }
 
 enum dk_err dk_key_public_jwk(const struct dk_key *key, struct dk_buf *out)
@@ -370,6 +382,10 @@ enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len,
 {
     unsigned char der[128];
     size_t der_len = sizeof der;
+
+    if (key->sign != NULL)
+        return key->sign(key->signer, data, len, out, fault);
+
     auto_with(free_digest_context) EVP_MD_CTX *context = EVP_MD_CTX_new();
 
     if (context == NULL)
@@ -379,6 +395,13 @@ enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len,
         EVP_DigestSign(context, der, &der_len, data, len) != 1 || !der_to_raw(der, der_len, out))
         return fail_crypto(fault, "sign");
     return DK_OK;
+}
+
+void dk_key_delegate(struct dk_key *key, dk_key_signs *sign, void (*end)(void *signer), void *signer)
+{
+    key->sign = sign;
+    key->end = end;
+    key->signer = signer;
 }
 
 static int raw_to_der(const uint8_t raw[static DK_SIGNATURE_SIZE], unsigned char **der)
@@ -433,6 +456,8 @@ void dk_key_free(struct dk_key *key)
 {
     if (key == NULL)
         return;
+    if (key->end != NULL)
+        key->end(key->signer);
     EVP_PKEY_free(key->pkey);
     free(key);
 }

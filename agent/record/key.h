@@ -46,6 +46,13 @@ const char *dk_key_id(const struct dk_key *key);
 enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len, uint8_t out[static DK_SIGNATURE_SIZE],
                         struct dk_fault *fault);
 
+// Signs in the place of a private key that is somewhere else. Errors: as dk_key_sign, and its own.
+typedef enum dk_err dk_key_signs(void *signer, const void *data, size_t len, uint8_t out[static DK_SIGNATURE_SIZE],
+                                 struct dk_fault *fault);
+
+// From now on dk_key_sign with this public key calls `sign`, and dk_key_free calls `end`; `signer` is theirs.
+void dk_key_delegate(struct dk_key *key, dk_key_signs *sign, void (*end)(void *signer), void *signer);
+
 // DK_OK when `signature` is the key's over the `len` bytes and its s is not above n/2. Errors: DATA, MEMORY.
 enum dk_err dk_key_verify(const struct dk_key *key, const void *data, size_t len,
                           const uint8_t signature[static DK_SIGNATURE_SIZE], struct dk_fault *fault);

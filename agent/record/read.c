@@ -4,6 +4,7 @@
 #include "agent/base/parse.h"
 #include "agent/record/json.h"
 #include "agent/record/record.h"
+#include "agent/record/responsiveness.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -176,9 +177,13 @@ static void get_round_trips(struct reader *r, const json_t *series, struct dk_la
 static void get_latency(struct reader *r, const json_t *latency, const char *key, struct dk_latency *out)
 {
     const json_t *object = json_object_get(latency, key);
+    char method[16];
 
     r->part = key;
     get_status(r, object, &out->status, out->reason);
+    get_text(r, object, "method", false, method, sizeof method);
+    if (method[0] != '\0' && !dk_method_parse(method, &out->method))
+        fail(r, DK_ERR_DATA, "method", "stamp, icmp, tcp, http or none");
     out->sent = get_integer(r, object, "sent");
     out->received = get_integer(r, object, "received");
     out->lost = get_integer(r, object, "lost");
@@ -193,6 +198,38 @@ static void get_latency(struct reader *r, const json_t *latency, const char *key
     if (out->status == DK_STATUS_OK && (out->received < 0 || out->rtt_min_ns < 0 || out->rtt_median_ns < 0 ||
                                         out->rtt_p95_ns < 0))
         fail(r, DK_ERR_DATA, "rtt_median_ns", "the counts and round-trip times of a measured figure");
+}
+
+// Left out by versions that did not compare.
+static void get_loaded_minus_idle(struct reader *r, const json_t *latency, const char *key, int64_t *out)
+{
+    const json_t *value = json_object_get(json_object_get(latency, key), "loaded_minus_idle_ns");
+
+    r->part = key;
+    *out = DK_NOT_RECORDED;
+    if (value == NULL)
+        return;
+    *out = json_integer_value(value);
+    if (!json_is_integer(value) || *out < -RTT_MAX_NS || *out > RTT_MAX_NS)
+        fail(r, DK_ERR_DATA, "loaded_minus_idle_ns", "a difference of times");
+}
+
+// Left out by versions that did not measure it.
+static void get_responsiveness(struct reader *r, const json_t *responsiveness, const char *key,
+                               struct dk_responsiveness *out)
+{
+    const json_t *object = json_object_get(responsiveness, key);
+    const char *wrong = "";
+
+    if (responsiveness == NULL || r->err != DK_OK)
+        return;
+    r->part = "responsiveness";
+
+    enum dk_err err = dk_responsiveness_read(object, out, &wrong);
+
+    if (err != DK_OK)
+        fail(r, err, wrong, "what a measured one has");
+    get_status(r, object, &out->status, out->reason);
 }
 
 static void get_flag(struct reader *r, const json_t *object, struct dk_flag *out)
@@ -318,6 +355,12 @@ enum dk_err dk_record_read_figures(const char *json, size_t len, struct dk_recor
     get_latency(&r, latency, "upload", &figures.measurement.latency_upload);
     if (json_object_get(latency, "gateway") != NULL) // older records have none
         get_latency(&r, latency, "gateway", &figures.measurement.latency_gateway);
+    get_loaded_minus_idle(&r, latency, "download", &figures.loaded_minus_idle_download_ns);
+    get_loaded_minus_idle(&r, latency, "upload", &figures.loaded_minus_idle_upload_ns);
+    get_responsiveness(&r, json_object_get(root, "responsiveness"), "download",
+                       &figures.measurement.responsiveness_download);
+    get_responsiveness(&r, json_object_get(root, "responsiveness"), "upload",
+                       &figures.measurement.responsiveness_upload);
     get_site(&r, json_object_get(root, "site"), &figures.site);
     get_validity(&r, json_object_get(root, "validity"), &figures.validity);
     figures.has_verdict = verdict != NULL;

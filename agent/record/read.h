@@ -10,11 +10,15 @@
 #include "probes/measurement.h"
 
 #include <stddef.h>
+#include <stdint.h>
+
+#define DK_NOT_RECORDED INT64_MIN
 
 struct dk_record_figures {
     // Status, reason, rates, bytes, times and series of the throughputs; status, reason, counts and round-trip times of
-    // the latencies, and their series. Steadiness, conditions and tcp are not read.
+    // the latencies, and their series; all of responsiveness. Steadiness, conditions and tcp are not read.
     struct dk_measurement measurement;
+    int64_t loaded_minus_idle_download_ns, loaded_minus_idle_upload_ns; // DK_NOT_RECORDED: left out
     enum dk_technology technology; // that it was judged as
     struct dk_site site;
     struct dk_validity validity;

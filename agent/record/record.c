@@ -4,6 +4,7 @@
 #include "agent/base/network.h"
 #include "agent/base/parse.h"
 #include "agent/record/json.h"
+#include "agent/record/responsiveness.h"
 #include "agent/record/way.h"
 
 #include <jansson.h>
@@ -429,6 +430,7 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
                         const struct dk_record_facts *facts)
 {
     json_t *object = put(b, latency, key, json_object());
+    int64_t added_ns = 0;
 
     put_status(b, object, from->status, from->reason, facts);
     if (from->sent != from->received + from->lost || from->late > from->lost ||
@@ -440,6 +442,7 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
         return;
     put_text(b, object, "method", dk_method_text(from->method));
     put_text(b, object, "timestamps", dk_timestamps_text(from->timestamps));
+    put_text(b, object, "sampling", dk_sampling_text(from->sampling));
     put_integer(b, object, "interval_ns", from->interval_ns);
     put_integer(b, object, "timeout_ns", from->timeout_ns);
     put_integer(b, object, "send_late_median_ns", from->send_late_median_ns);
@@ -472,6 +475,17 @@ static void put_latency(struct builder *b, json_t *latency, const char *key, con
     put_integer(b, object, "rtt_max_ns", from->rtt_max_ns);
     put_integer(b, object, "pdv_p95_ns", from->pdv_p95_ns);
     put_known(b, object, "ipdv_mean_ns", from->ipdv_mean_ns); // none without two answers in a row
+    if (from != &facts->measurement->latency_idle &&
+        dk_measurement_loaded_minus_idle_ns(facts->measurement, from, &added_ns))
+        put_integer(b, object, "loaded_minus_idle_ns", added_ns);
+}
+
+static void put_responsiveness(struct builder *b, json_t *responsiveness, const char *key,
+                               const struct dk_responsiveness *from, const struct dk_record_facts *facts)
+{
+    if (from->sent != from->completed + from->failed + from->unfinished)
+        fail(b, DK_ERR_INTERNAL, key, "the counts do not close: sent is not completed + failed + unfinished");
+    put_status(b, put(b, responsiveness, key, dk_responsiveness_json(from)), from->status, from->reason, facts);
 }
 
 static void put_wire_direction(struct builder *b, json_t *wire, const char *key, const struct dk_wire_direction *from)
@@ -555,6 +569,11 @@ static void put_figures(struct builder *b, json_t *root, const struct dk_record_
     put_latency(b, latency, "download", &measurement->latency_download, facts);
     put_latency(b, latency, "upload", &measurement->latency_upload, facts);
     put_latency(b, latency, "gateway", &measurement->latency_gateway, facts);
+
+    json_t *responsiveness = put_object(b, root, "responsiveness");
+
+    put_responsiveness(b, responsiveness, "download", &measurement->responsiveness_download, facts);
+    put_responsiveness(b, responsiveness, "upload", &measurement->responsiveness_upload, facts);
     put_wire(b, root, facts);
     if (measurement->dns.status != DK_STATUS_NOT_MEASURED || measurement->dns.reason[0] != '\0')
         put(b, root, "dns", dk_way_dns(&measurement->dns, facts->context->link.local_address));

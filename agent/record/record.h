@@ -73,7 +73,7 @@ struct dk_record_head {
     char prev[DK_SHA256_TEXT_SIZE]; // "" for null
     enum dk_kind kind;
     char device_id[DK_SHA256_TEXT_SIZE];
-    struct dk_wall start;
+    struct dk_wall start, end; // end: start when it has none of its form
     int64_t dropped_first, dropped_last; // records that this one says were dropped; 0: none
     char evidence_sha256[DK_SHA256_HEX_SIZE]; // of its packet headers, ID.pcap; "": none were kept
 };

@@ -391,10 +391,13 @@ static void add_throughputs(struct dk_markup *m, const json_t *record)
     dk_markup_add(m, "</td></tr>\n</tbody></table></div>\n");
 }
 
-static void latency_row(struct dk_markup *m, const json_t *latency, const char *label)
+static void latency_row(struct dk_markup *m, const json_t *record, const char *phase, const char *label)
 {
-    static const char *const keys[] = {"rtt_median_ns", "rtt_min_ns", "rtt_p95_ns", "rtt_max_ns",
-                                       "pdv_p95_ns"};
+    static const char *const keys[] = {"rtt_median_ns", "rtt_min_ns", "rtt_p95_ns", "rtt_max_ns", "pdv_p95_ns"};
+    const json_t *latency = dk_field(dk_field(record, "latency"), phase),
+                 *responsiveness = dk_field(dk_field(record, "responsiveness"), phase);
+    int64_t added_ns = dk_field_integer(latency, "loaded_minus_idle_ns", INT64_MIN),
+            rpm = dk_field_integer(responsiveness, "rpm", -1);
 
     if (dk_field_integer(latency, "sent", -1) < 0)
         return;
@@ -406,7 +409,16 @@ static void latency_row(struct dk_markup *m, const json_t *latency, const char *
         add_number(m, dk_field_integer(latency, keys[i], -1), MEGA, 2, "");
         dk_markup_add(m, "</td>");
     }
-    dk_markup_addf(m, "<td>%lld / %lld</td><td>", (long long)dk_field_integer(latency, "lost", 0),
+    dk_markup_add(m, added_ns < 0 && added_ns != INT64_MIN ? "<td>−" : "<td>");
+    add_number(m, added_ns >= 0 ? added_ns : added_ns == INT64_MIN ? -1 : -added_ns, MEGA, 2, "");
+    dk_markup_add(m, "</td><td>");
+    add_number(m, rpm, 1, 0, "");
+    if (rpm >= 0) {
+        dk_markup_add(m, " (");
+        add_code(m, dk_field_text(responsiveness, "confidence"));
+        dk_markup_add(m, ")");
+    }
+    dk_markup_addf(m, "</td><td>%lld / %lld</td><td>", (long long)dk_field_integer(latency, "lost", 0),
                    (long long)dk_field_integer(latency, "sent", 0));
     add_code(m, dk_field_text(latency, "method"));
     dk_markup_add(m, "</td></tr>\n");
@@ -415,7 +427,8 @@ static void latency_row(struct dk_markup *m, const json_t *latency, const char *
 static void add_latencies(struct dk_markup *m, const json_t *record)
 {
     const char *const columns[] = {_("median, ms"), _("min, ms"),     _("p95, ms"), _("max, ms"),
-                                   _("PDV, ms"),    _("lost / sent"), _("method")};
+                                   _("PDV, ms"),    _("− idle, ms"), "RPM",        _("lost / sent"),
+                                   _("method")};
 
     dk_markup_add(m, "<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">");
     dk_markup_words(m, "%s", _("Latency"));
@@ -426,11 +439,13 @@ static void add_latencies(struct dk_markup *m, const json_t *record)
         dk_markup_add(m, "</th>");
     }
     dk_markup_add(m, "</tr></thead>\n<tbody>\n");
-    latency_row(m, dk_field(record, "latency.idle"), _("idle"));
-    latency_row(m, dk_field(record, "latency.download"), _("during download"));
-    latency_row(m, dk_field(record, "latency.upload"), _("during upload"));
+    latency_row(m, record, "idle", _("idle"));
+    latency_row(m, record, "download", _("during download"));
+    latency_row(m, record, "upload", _("during upload"));
     dk_markup_add(m, "</tbody></table></div>\n<p class=\"soft\">");
-    dk_markup_words(m, "%s", _("PDV: packet delay variation, p95 − min (RFC 5481)."));
+    dk_markup_words(m, "%s",
+                    _("PDV: delay variation, p95 − min (RFC 5481). − idle: compared with no load. RPM: round trips a "
+                      "minute under load."));
     dk_markup_add(m, "</p>\n");
 }
 

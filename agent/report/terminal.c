@@ -263,6 +263,38 @@ static void report_path(const struct page *page, const struct dk_way_found *path
                   (long long)route->count);
 }
 
+// How much longer round trips take under that load.
+static void report_loaded_latency(const struct page *page, const char *label, const struct dk_measurement *m,
+                                  const struct dk_latency *figure)
+{
+    char added[AMOUNT_SIZE];
+    int64_t added_ns = 0;
+
+    if (figure->status != DK_STATUS_OK)
+        return;
+    report_latency(page, label, figure);
+    if (!dk_measurement_loaded_minus_idle_ns(m, figure, &added_ns))
+        return;
+    format_ms(added_ns < 0 ? -added_ns : added_ns, added);
+    paragraph(page, "", COLOUR_NONE, "", added_ns < 0 ? _("%s ms shorter than idle") : _("%s ms longer than idle"),
+              added);
+}
+
+static void report_responsiveness(const struct page *page, const char *label, const struct dk_responsiveness *figure)
+{
+    char mark[AMOUNT_SIZE];
+
+    if (figure->status == DK_STATUS_FAILED || figure->status == DK_STATUS_INVALID)
+        missing(page, label, figure->status, figure->reason);
+    if (figure->status != DK_STATUS_OK)
+        return;
+    snprintf(mark, sizeof mark, "%8lld RPM", (long long)figure->rpm);
+    paragraph(page, label, COLOUR_NONE, mark,
+              _("(round trips a minute under load, confidence %s; new connections %lld, streams %lld)"),
+              dk_code_words(dk_confidence_text(figure->confidence)), (long long)figure->foreign_rpm,
+              (long long)figure->self_rpm);
+}
+
 static const char *outcome_word(enum dk_outcome outcome, enum colour *colour)
 {
     *colour = COLOUR_YELLOW;
@@ -383,10 +415,10 @@ void dk_report_result(FILE *out, const struct dk_terminal *terminal, const struc
         report_throughput(&page, _("Upload"), &m->upload);
         report_latency(&page, _("Latency"), &m->latency_idle);
         report_parts(&page, &m->latency_gateway, &m->latency_idle);
-        if (m->latency_download.status == DK_STATUS_OK)
-            report_latency(&page, _("- download"), &m->latency_download);
-        if (m->latency_upload.status == DK_STATUS_OK)
-            report_latency(&page, _("- upload"), &m->latency_upload);
+        report_loaded_latency(&page, _("- download"), m, &m->latency_download);
+        report_loaded_latency(&page, _("- upload"), m, &m->latency_upload);
+        report_responsiveness(&page, _("RPM, download"), &m->responsiveness_download);
+        report_responsiveness(&page, _("RPM, upload"), &m->responsiveness_upload);
         report_dns(&page, &m->dns);
         report_path(&page, &m->path);
         report_wire(&page, &m->wire);

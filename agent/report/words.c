@@ -125,6 +125,9 @@ const char *dk_code_words(const char *code)
         {"tcp", "TCP"},
         {"http", "HTTP"},
         {"none", "–"},
+        {"low", N_("low")},
+        {"medium", N_("medium")},
+        {"high", N_("high")},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)

@@ -13,6 +13,7 @@
 #include "agent/report/assessment.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/checker.h"
+#include "agent/verbs/confine.h"
 #include "agent/verbs/output.h"
 #include "agent/verbs/samples.h"
 #include "agent/verbs/summary.h"
@@ -207,6 +208,7 @@ int dk_verb_assess(int argc, char **argv)
     dk_auto(samples) struct dk_samples *samples = NULL;
     dk_auto_selection struct dk_selection selection = {0};
     dk_auto_findings struct dk_findings findings = {0};
+    struct dk_sample_keys keys = {0};
     struct dk_rules rules;
     enum dk_err err = read_arguments(argc, argv, &arguments, &c, &fault);
 
@@ -214,9 +216,13 @@ int dk_verb_assess(int argc, char **argv)
         return 0;
     if (err == DK_OK)
         err = dk_rules_load(&rules, c.profile != NULL ? c.profile : arguments.settings.profile, &fault);
-    if (err == DK_OK)
-        err = dk_samples_read(arguments.operands, arguments.operand_count, c.key, arguments.settings.state_dir,
+    if (err == DK_OK) {
+        dk_samples_read_keys(c.key, arguments.settings.state_dir, &keys);
+        dk_confine_reading(arguments.operands, (size_t)arguments.operand_count, NULL, arguments.settings.state_dir,
+                           c.output);
+        err = dk_samples_read(arguments.operands, arguments.operand_count, &keys, arguments.settings.state_dir,
                               indicators_of(&rules), &samples, &input, &fault);
+    }
     if (err == DK_OK)
         err = dk_select(samples, &c.filter, &selection, &fault);
     if (err == DK_OK)
@@ -228,6 +234,7 @@ int dk_verb_assess(int argc, char **argv)
         if (err == DK_OK)
             err = check_empty(&assessment, &fault);
     }
+    dk_keys_free(&keys.ring);
     if (err != DK_OK)
         return dk_verb_fail("assess", &fault);
     return c.check ? check_status(&findings) : 0;

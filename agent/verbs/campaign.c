@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 struct view {
     struct dk_campaign campaign;
@@ -150,14 +149,9 @@ static enum dk_err start(const char *state_dir, const char *path, struct dk_faul
 
 static enum dk_err stop(const char *state_dir, struct dk_fault *fault)
 {
-    char path[PATH_MAX + sizeof DK_CAMPAIGN_FILE + 1];
+    enum dk_err err = dk_file_remove(state_dir, DK_CAMPAIGN_FILE, fault);
 
-    snprintf(path, sizeof path, "%s/" DK_CAMPAIGN_FILE, state_dir);
-    if (unlink(path) == 0)
-        return DK_OK;
-    if (errno == ENOENT)
-        return fail_none(fault);
-    return dk_fail(fault, dk_err_from_errno(errno), path, NULL, "cannot be removed: %s", strerror(errno));
+    return err == DK_ERR_NO_INPUT ? fail_none(fault) : err;
 }
 
 static enum dk_err do_it(const struct dk_arguments *arguments, bool json, struct dk_fault *fault)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/base/message.h"
+#include "agent/base/sandbox.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/calibrate.h"
 #include "agent/verbs/summary.h"
@@ -24,7 +25,7 @@ struct capability {
     const char *todo; // what would make it available; NULL when there is nothing to do
 };
 
-enum { SYSTEM_COUNT = 7, PROBES_MAX = 16 };
+enum { SYSTEM_COUNT = 10, PROBES_MAX = 16 };
 
 static const char *const grant =
     N_("grant CAP_NET_RAW: setcap cap_net_raw+ep on the program, AmbientCapabilities= in its unit, or root");
@@ -103,6 +104,17 @@ static void look_at_system(struct capability out[static SYSTEM_COUNT])
     out[6] = (struct capability){"capture", N_("--only ...,wire captures the test's own packets"),
                                  dk_capture_built_in() && may_capture(),
                                  dk_capture_built_in() ? grant : N_("build with libpcap (-Dcapture=enabled)")};
+
+    struct dk_sandbox_state walls = dk_sandbox_available();
+
+    out[7] = (struct capability){"landlock",
+                                 N_("what reads from outside cannot reach the key, nor files it does not need"),
+                                 walls.landlock > 0, N_("use Linux 5.13 or later, with landlock among its lsm=")};
+    out[8] = (struct capability){"landlock-tcp", N_("a run connects to the TCP ports of its servers only"),
+                                 walls.landlock >= DK_SANDBOX_PORTS_VERSION, N_("use Linux 6.7 or later")};
+    out[9] = (struct capability){"seccomp",
+                                 N_("what reads from outside cannot start programs or touch other processes"),
+                                 walls.seccomp, N_("use a kernel with CONFIG_SECCOMP_FILTER")};
 }
 
 static size_t look_at_probes(struct capability out[static PROBES_MAX])

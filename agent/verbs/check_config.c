@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/profile.h"
+#include "agent/verbs/stamping.h"
 #include "agent/verbs/verbs.h"
 #include "config/ini.h"
 #include "config/rules.h"
@@ -73,6 +74,12 @@ int dk_verb_check_config(int argc, char **argv)
         return dk_verb_fail("check-config", &fault);
     }
     if (dk_verb_profile(&arguments.settings, &rules, NULL, &fault) != DK_OK)
+        return dk_verb_fail("check-config", &fault);
+
+    dk_auto(tsa) struct dk_tsa *tsa = NULL;
+
+    if (arguments.settings.time_stamp_url[0] != '\0' &&
+        dk_stamping_trust(&arguments.settings, &tsa, &fault) != DK_OK)
         return dk_verb_fail("check-config", &fault);
 
     bool file = arguments.config_path[0] != '\0';

@@ -28,13 +28,29 @@ static enum dk_err read_collector_key(const char *state_dir, struct dk_key **out
     return dk_key_read_public(path, dk_buf_text(&text), text.len, out, fault);
 }
 
-enum dk_err dk_delivery(const struct dk_settings *settings, int interrupt_fd, struct dk_deliver_result *out,
-                        struct dk_fault *fault)
+enum dk_err dk_delivery_keys(const char *state_dir, const struct dk_key *own, struct dk_keys *out,
+                             struct dk_fault *fault)
+{
+    dk_auto_keys struct dk_keys keys = {0};
+    struct dk_fault reading = {0};
+    enum dk_err err = own != NULL ? dk_ring_read_known(state_dir, own, &keys, &reading)
+                                  : dk_ring_read_state(state_dir, "", &keys, &reading);
+
+    // Without a key of its own a journal can still be delivered, unseen.
+    if (err == DK_ERR_NO_INPUT)
+        return DK_OK;
+    if (err != DK_OK)
+        return dk_fail(fault, err, reading.where, reading.todo, "%s", reading.what);
+    *out = keys;
+    keys = (struct dk_keys){0};
+    return DK_OK;
+}
+
+enum dk_err dk_delivery(const struct dk_settings *settings, const struct dk_keys *device_keys, int interrupt_fd,
+                        struct dk_deliver_result *out, struct dk_fault *fault)
 {
     dk_auto(journal) struct dk_journal *journal = NULL;
     dk_auto(key) struct dk_key *key = NULL;
-    dk_auto_keys struct dk_keys device_keys = {0};
-    struct dk_fault reading = {0};
 
     *out = (struct dk_deliver_result){0};
     if (settings->collector_url[0] == '\0')
@@ -43,17 +59,6 @@ enum dk_err dk_delivery(const struct dk_settings *settings, int interrupt_fd, st
 
     enum dk_err err = read_collector_key(settings->state_dir, &key, fault);
 
-    if (err == DK_OK)
-        err = dk_ring_read_state(settings->state_dir, "", &device_keys, &reading);
-    // Without a key of its own a journal can still be delivered, unseen.
-    bool has_key = err != DK_ERR_NO_INPUT;
-
-    if (err == DK_ERR_NO_INPUT)
-        err = DK_OK;
-    else if (err != DK_OK && reading.err != DK_OK)
-        err = dk_fail(fault, err, reading.where, reading.todo, "%s", reading.what);
-    if (err == DK_OK && !has_key)
-        dk_keys_free(&device_keys);
     if (err == DK_OK)
         err = dk_journal_open(settings->state_dir, false, &journal, fault);
     if (err == DK_OK)
@@ -66,7 +71,7 @@ enum dk_err dk_delivery(const struct dk_settings *settings, int interrupt_fd, st
         .ca_file = settings->collector_ca_file,
         .user_agent = "dokiem/" DK_VERSION,
         .collector_key = key,
-        .device_keys = device_keys.count > 0 ? &device_keys : NULL,
+        .device_keys = device_keys->count > 0 ? device_keys : NULL,
         .timeout_ns = settings->collector_timeout_ns,
         .batch = settings->collector_batch,
         .interrupt_fd = interrupt_fd,

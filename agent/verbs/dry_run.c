@@ -116,5 +116,9 @@ void dk_dry_run_print(const struct dk_settings *settings, const struct dk_rules 
     printf("%s/journal\n", settings->state_dir);
     label(_("Collector"));
     printf("%s\n", settings->collector_url[0] != '\0' ? settings->collector_url : _("none"));
+    if (settings->time_stamp_url[0] != '\0') {
+        label(_("Time stamp"));
+        printf("%s, %s\n", dk_each_text(settings->time_stamp_each), settings->time_stamp_url);
+    }
     printf("\n%s\n", _("Nothing was measured."));
 }

@@ -6,8 +6,11 @@
 #include "agent/base/file.h"
 #include "agent/deliver/deliver.h"
 #include "agent/device.h"
+#include "agent/record/seal.h"
+#include "agent/record/signer.h"
 #include "agent/state.h"
 #include "agent/verbs/arguments.h"
+#include "agent/verbs/confine.h"
 #include "agent/verbs/verbs.h"
 
 enum { TOKEN_SIZE = 256 };
@@ -104,7 +107,9 @@ static enum dk_err enrol(struct enrolment *enrolment, struct dk_fault *fault)
         return dk_fail(fault, DK_ERR_USAGE, "--collector", "give it, or set [collector] url", "is missing");
     snprintf(path, sizeof path, "%s/%s", settings->state_dir, DK_KEY_FILE);
 
-    enum dk_err err = dk_key_read_private(path, &key, &reading);
+    // The collector's answer is read where the private key is not.
+    const struct dk_signer_plan plan = {.get = dk_signer_get_file, .argument = path, .typ = DK_TYP_ENROL, .max = 1};
+    enum dk_err err = dk_signer_start(&plan, &key, &reading);
 
     if (err != DK_OK)
         return dk_fail(fault, err, reading.where,
@@ -121,6 +126,7 @@ static enum dk_err enrol(struct enrolment *enrolment, struct dk_fault *fault)
     err = dk_device_chain(settings->state_dir, key, &device, fault);
     if (err != DK_OK)
         return err;
+    dk_confine_enrolling(settings);
     err = dk_enrol(&options, key, device.id, enrolment->token, settings->site_code, settings->site_name, &jwk,
                    &enrolment->approved, fault);
     if (err == DK_OK)

@@ -14,6 +14,7 @@
 #include "agent/report/words.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/checker.h"
+#include "agent/verbs/confine.h"
 #include "agent/verbs/places.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/verbs.h"
@@ -292,6 +293,8 @@ static enum dk_err export_records(const struct dk_arguments *arguments, const ch
     if (by_place)
         export.places = &places;
     err = open_out(output, &export.out, fault);
+    dk_confine_reading(arguments->operands, (size_t)arguments->operand_count, NULL, arguments->settings.state_dir,
+                       NULL);
     if (err == DK_OK)
         err = run(&export, arguments, fault);
     if (output != NULL && export.out != NULL && fclose(export.out) != 0 && err == DK_OK)

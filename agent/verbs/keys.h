@@ -19,6 +19,10 @@ enum dk_err dk_ring_read_path(const char *path, enum dk_role role, struct dk_key
 enum dk_err dk_ring_read_state(const char *state_dir, const char *key_name, struct dk_keys *ring,
                                struct dk_fault *fault);
 
+// The same, of a device whose own key is `own`: no private key is read. Errors: PERMISSION, DATA, IO, MEMORY.
+enum dk_err dk_ring_read_known(const char *state_dir, const struct dk_key *own, struct dk_keys *ring,
+                               struct dk_fault *fault);
+
 // The keys of --key PATH, else (`path` is NULL) those of the state folder. Errors: as above.
 enum dk_err dk_verb_keys(const char *path, const char *state_dir, struct dk_keys *out, struct dk_fault *fault);
 

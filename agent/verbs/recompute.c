@@ -14,9 +14,11 @@
 #include "agent/record/record.h"
 #include "agent/record/seal.h"
 #include "agent/verbs/arguments.h"
+#include "agent/verbs/confine.h"
 #include "agent/verbs/lines.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
+#include "probes/responsiveness/rpm.h"
 #include "probes/stats.h"
 
 struct recomputation {
@@ -112,6 +114,65 @@ static void recompute_latency(struct differences *differences, const char *part,
         compare(differences, part, "ipdv_mean_ns", latency->ipdv_mean_ns, again.ipdv_mean_ns);
     }
     *latency = again;
+}
+
+// Older records do not have it.
+static void recompute_loaded_minus_idle(struct differences *differences, const char *part,
+                                        const struct dk_measurement *measurement, const struct dk_latency *loaded,
+                                        int64_t recorded_ns)
+{
+    int64_t again_ns = 0;
+
+    if (recorded_ns != DK_NOT_RECORDED && !dk_measurement_loaded_minus_idle_ns(measurement, loaded, &again_ns))
+        add(differences, part, "loaded_minus_idle_ns", json_integer(recorded_ns), json_null());
+    else if (recorded_ns != DK_NOT_RECORDED)
+        compare(differences, part, "loaded_minus_idle_ns", recorded_ns, again_ns);
+}
+
+// From the samples and the series of the load.
+static void recompute_responsiveness(struct differences *differences, const char *part, const struct dk_series *load,
+                                     const struct dk_responsiveness *recorded)
+{
+    struct dk_responsiveness again = *recorded;
+
+    if (recorded->status != DK_STATUS_OK)
+        return;
+    if (dk_rpm_compute(load, &again) != DK_OK) {
+        differences->err = DK_ERR_MEMORY;
+        return;
+    }
+    compare(differences, part, "sent", recorded->sent, recorded->completed + recorded->failed + recorded->unfinished);
+    compare_text(differences, part, "status", dk_status_text(recorded->status), dk_status_text(again.status));
+    compare_text(differences, part, "confidence", dk_confidence_text(recorded->confidence),
+                 dk_confidence_text(again.confidence));
+    compare(differences, part, "rpm", recorded->rpm, again.rpm);
+    compare(differences, part, "foreign_rpm", recorded->foreign_rpm, again.foreign_rpm);
+    compare(differences, part, "self_rpm", recorded->self_rpm, again.self_rpm);
+    compare(differences, part, "tcp_ns", recorded->tcp_ns, again.tcp_ns);
+    compare(differences, part, "tls_ns", recorded->tls_ns, again.tls_ns);
+    compare(differences, part, "http_ns", recorded->http_ns, again.http_ns);
+    compare(differences, part, "self_ns", recorded->self_ns, again.self_ns);
+    compare(differences, part, "end_ns", recorded->end_ns, again.end_ns);
+}
+
+// All that follows from samples, in the place of what was recorded.
+static void recompute_figures(struct differences *differences, struct dk_record_figures *figures)
+{
+    struct dk_measurement *m = &figures->measurement;
+
+    recompute_throughput(differences, "download", &m->download);
+    recompute_throughput(differences, "upload", &m->upload);
+    recompute_latency(differences, "latency.idle", &m->latency_idle);
+    recompute_latency(differences, "latency.download", &m->latency_download);
+    recompute_latency(differences, "latency.upload", &m->latency_upload);
+    recompute_latency(differences, "latency.gateway", &m->latency_gateway);
+    recompute_loaded_minus_idle(differences, "latency.download", m, &m->latency_download,
+                                figures->loaded_minus_idle_download_ns);
+    recompute_loaded_minus_idle(differences, "latency.upload", m, &m->latency_upload,
+                                figures->loaded_minus_idle_upload_ns);
+    recompute_responsiveness(differences, "responsiveness.download", &m->download.series,
+                             &m->responsiveness_download);
+    recompute_responsiveness(differences, "responsiveness.upload", &m->upload.series, &m->responsiveness_upload);
 }
 
 // The profile that the record names, by its SHA-256.
@@ -212,12 +273,7 @@ static enum dk_err recompute_line(void *argument, const char *file, int64_t line
     if (err == DK_OK)
         err = dk_record_read_figures(payload.data, payload.len, &figures, fault);
     if (err == DK_OK) {
-        recompute_throughput(&differences, "download", &figures.measurement.download);
-        recompute_throughput(&differences, "upload", &figures.measurement.upload);
-        recompute_latency(&differences, "latency.idle", &figures.measurement.latency_idle);
-        recompute_latency(&differences, "latency.download", &figures.measurement.latency_download);
-        recompute_latency(&differences, "latency.upload", &figures.measurement.latency_upload);
-        recompute_latency(&differences, "latency.gateway", &figures.measurement.latency_gateway);
+        recompute_figures(&differences, &figures);
         if (figures.has_verdict)
             err = recompute_verdict(r, &differences, &figures, fault);
     }
@@ -274,6 +330,9 @@ int dk_verb_recompute(int argc, char **argv)
                       "nothing to recompute");
     if (err == DK_OK)
         err = dk_format_is_json(format, &r.json, &fault);
+    if (err == DK_OK)
+        dk_confine_reading(arguments.operands, (size_t)arguments.operand_count, (const char *const[]){profile, NULL},
+                           arguments.settings.state_dir, NULL);
     r.profile = profile;
     r.state_dir = arguments.settings.state_dir;
     for (int i = 0; i < arguments.operand_count && err == DK_OK; i++)

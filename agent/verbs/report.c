@@ -13,6 +13,7 @@
 #include "agent/report/text.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/checker.h"
+#include "agent/verbs/confine.h"
 #include "agent/verbs/output.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/verbs.h"
@@ -168,6 +169,8 @@ static enum dk_err report(const struct dk_arguments *arguments, const char *key_
 
     if (err != DK_OK)
         return err;
+    dk_confine_reading(arguments->operands, (size_t)arguments->operand_count, NULL, arguments->settings.state_dir,
+                       output);
 
     struct collection c = {.checker = dk_checker_make(&keys, key_file != NULL)};
 

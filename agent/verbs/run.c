@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/run.h"
+#include "agent/signer.h"
 
 #include "agent/base/file.h"
 #include "agent/base/language.h"
@@ -9,11 +10,14 @@
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/ask.h"
 #include "agent/verbs/campaigns.h"
+#include "agent/verbs/confine.h"
 #include "agent/verbs/delivery.h"
 #include "agent/verbs/dry_run.h"
 #include "agent/verbs/interrupt.h"
 #include "agent/verbs/profile.h"
+#include "agent/verbs/stamping.h"
 #include "agent/verbs/verbs.h"
+#include "probes/ping/ping.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -102,16 +106,37 @@ static void print_result(const struct dk_run_result *result, const struct dk_set
 
 // A run stands by itself: what cannot be delivered now stays in the journal, and only a state that waiting does not
 // mend (not enrolled, revoked, forked) is an exit status.
-static int deliver(const struct dk_settings *settings, int interrupt_fd)
+static int deliver(const struct dk_settings *settings, const struct dk_key *key, int interrupt_fd)
 {
+    dk_auto_keys struct dk_keys keys = {0};
     struct dk_deliver_result delivered;
     struct dk_fault fault = {0};
-    enum dk_err err = dk_delivery(settings, interrupt_fd, &delivered, &fault);
+    enum dk_err err = dk_delivery_keys(settings->state_dir, key, &keys, &fault);
+
+    if (err == DK_OK)
+        err = dk_delivery(settings, &keys, interrupt_fd, &delivered, &fault);
 
     if (err == DK_OK) {
         fprintf(stderr, "dokiem run: %" PRId64 " delivered to %s\n", delivered.delivered, settings->collector_url);
         return 0;
     }
+
+    int status = dk_verb_fail("run", &fault);
+
+    return err == DK_ERR_NOT_NOW ? 0 : status;
+}
+
+// The same for time stamps.
+static int stamp(const struct dk_settings *settings, int interrupt_fd)
+{
+    int64_t kept = 0;
+    struct dk_fault fault = {0};
+    enum dk_err err = dk_stamping(settings, interrupt_fd, &kept, &fault);
+
+    if (kept > 0)
+        fprintf(stderr, "dokiem run: %" PRId64 " time-stamped by %s\n", kept, settings->time_stamp_url);
+    if (err == DK_OK)
+        return 0;
 
     int status = dk_verb_fail("run", &fault);
 
@@ -124,8 +149,9 @@ struct job {
     const struct choices *choices;
     const struct dk_rules *rules;
     const struct dk_buf *profile;
-    const struct dk_run_hooks *hooks;
+    struct dk_run_hooks *hooks;
     struct dk_progress_view *view;
+    bool both;   // one run over IPv4, and one over IPv6
     size_t kept; // records
     bool interrupted;
 };
@@ -167,12 +193,18 @@ static bool wait_gap(struct job *job)
 static int run_and_confirm(struct job *job)
 {
     struct dk_run_result first = {0}, second = {0};
+
+    bool last = !job->both || job->settings->family == DK_FAMILY_IPV6;
+
+    job->hooks->last = last && !job->choices->confirm;
+
     int status = run_once(job, NULL, &first);
 
     if (job->choices->confirm && first.kind == DK_KIND_MEASUREMENT && first.seq > 0 && !job->interrupted &&
         first.verdict.outcome == DK_OUTCOME_FAIL && wait_gap(job)) {
         const struct dk_repeated repeated = {first.id, first.server->url};
 
+        job->hooks->last = last;
         status = run_once(job, &repeated, &second);
         if (status == 0 && job->choices->check)
             status = check_status(DK_OUTCOME_INCONCLUSIVE);
@@ -206,22 +238,38 @@ static int run(struct dk_settings *settings, const struct choices *choices, stru
         return 0;
     }
 
-    const struct dk_run_hooks hooks = {dk_progress_show, &view, dk_interrupt_fd(), choices->ignore_budget};
-    struct job job = {settings, choices, &rules, &profile, &hooks, &view, 0, false};
-    bool both = settings->family == DK_FAMILY_BOTH;
+    __attribute__((cleanup(dk_device_signer_end))) struct dk_device_signer signer = {0};
 
-    if (both)
+    if (dk_device_signer_start(settings->state_dir, "", &signer, fault) != DK_OK) {
+        if (fault->err == DK_ERR_NO_INPUT)
+            snprintf(fault->todo, sizeof fault->todo, "make a key first: dokiem keygen --state %.300s",
+                     settings->state_dir);
+        return dk_verb_fail("run", fault);
+    }
+
+    __attribute__((cleanup(dk_icmp_close_raw))) struct dk_raw_sockets raw = dk_icmp_open_raw();
+
+    // From here on there is no way back to the key, to other files or to other programs.
+    dk_confine_measuring(settings);
+
+    struct dk_run_hooks hooks = {dk_progress_show, &view, dk_interrupt_fd(), choices->ignore_budget, &signer, &raw,
+                                 false};
+    struct job job = {settings, choices, &rules, &profile, &hooks, &view, settings->family == DK_FAMILY_BOTH, 0, false};
+
+    if (job.both)
         settings->family = DK_FAMILY_IPV4;
 
     int status = run_and_confirm(&job);
 
     // Without a record something is wrong that the other family does not mend.
-    if (both && job.kept > 0 && !job.interrupted) {
+    if (job.both && job.kept > 0 && !job.interrupted) {
         settings->family = DK_FAMILY_IPV6;
         status = worse(status, run_and_confirm(&job));
     }
     if (job.kept > 0 && settings->collector_url[0] != '\0' && !job.interrupted)
-        status = worse(status, deliver(settings, hooks.interrupt_fd));
+        status = worse(status, deliver(settings, signer.key, hooks.interrupt_fd));
+    if (job.kept > 0 && settings->time_stamp_url[0] != '\0' && !job.interrupted)
+        status = worse(status, stamp(settings, hooks.interrupt_fd));
     return status;
 }
 

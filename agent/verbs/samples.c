@@ -16,9 +16,8 @@
 struct collecting {
     struct dk_samples *samples;
     struct dk_input *input;
-    const char *key_file, *state_dir;
-    struct dk_keys keys;               // owned; empty until they are needed
-    const struct dk_ring_key *signer;  // of the record at hand; one of `keys`
+    struct dk_sample_keys *keys;       // borrowed
+    const struct dk_ring_key *signer;  // of the record at hand; one of `keys->ring`
     struct dk_buf payload;
     struct dk_csv_columns *columns; // owned: of the file at hand; NULL when it is none of CSV
     bool refused;                   // the first line of the file at hand was no columns: nothing in it can be read
@@ -94,15 +93,15 @@ static enum dk_err rotate(struct collecting *c, const struct dk_sample_head *hea
         return err;
 
     char id[DK_SHA256_TEXT_SIZE];
-    struct dk_ring_key *known = dk_ring_find(&c->keys, dk_key_id(c->signer->key));
+    struct dk_ring_key *known = dk_ring_find(&c->keys->ring, dk_key_id(c->signer->key));
 
     snprintf(id, sizeof id, "%s", dk_key_id(key));
     if (head->seq < known->until_seq)
         known->until_seq = head->seq;
-    known = dk_ring_find(&c->keys, id);
+    known = dk_ring_find(&c->keys->ring, id);
     if (known == NULL) {
-        err = dk_ring_add(&c->keys, &key, why);
-        known = err == DK_OK ? dk_ring_find(&c->keys, id) : NULL;
+        err = dk_ring_add(&c->keys->ring, &key, why);
+        known = err == DK_OK ? dk_ring_find(&c->keys->ring, id) : NULL;
     } else if (known->role == DK_ROLE_COLLECTOR ||
                (strcmp(known->device, id) != 0 && strcmp(known->device, head->device_id) != 0)) {
         return dk_fail(why, DK_ERR_DATA, "rotation.key", NULL, "is known as the key of somebody else");
@@ -135,14 +134,13 @@ static enum dk_err take_record(struct collecting *c, const char *file, int64_t l
 {
     struct dk_fault why = {0};
     enum dk_intake intake = DK_INTAKE_TAKEN;
-    enum dk_err err = DK_OK;
+    const struct dk_fault *no_keys = &c->keys->fault;
 
-    if (c->keys.count == 0)
-        err = dk_verb_keys(c->key_file, c->state_dir, &c->keys, c->fault);
-    if (err != DK_OK)
-        return err;
+    if (no_keys->err != DK_OK)
+        return dk_fail(c->fault, no_keys->err, no_keys->where, no_keys->todo, "%s", no_keys->what);
     c->payload.len = 0;
-    err = dk_record_open(&c->keys, text, len, &c->signer, &c->payload, &why);
+
+    enum dk_err err = dk_record_open(&c->keys->ring, text, len, &c->signer, &c->payload, &why);
     if (err == DK_ERR_DATA) {
         note(c, DK_FATE_NOT_VERIFIED, file, line, &why);
         return DK_OK;
@@ -201,7 +199,13 @@ static enum dk_err take_line(void *argument, const char *file, int64_t line, con
     return take_record(c, file, line, text, len);
 }
 
-enum dk_err dk_samples_read(char **files, int file_count, const char *key_file, const char *state_dir,
+void dk_samples_read_keys(const char *key_file, const char *state_dir, struct dk_sample_keys *out)
+{
+    *out = (struct dk_sample_keys){0};
+    out->fault.err = dk_verb_keys(key_file, state_dir, &out->ring, &out->fault);
+}
+
+enum dk_err dk_samples_read(char **files, int file_count, struct dk_sample_keys *keys, const char *state_dir,
                             uint32_t indicators, struct dk_samples **out, struct dk_input *input,
                             struct dk_fault *fault)
 {
@@ -209,8 +213,7 @@ enum dk_err dk_samples_read(char **files, int file_count, const char *key_file, 
     char *own[] = {journal};
     dk_auto(samples) struct dk_samples *samples = NULL;
     struct collecting c = {.input = input,
-                           .key_file = key_file,
-                           .state_dir = state_dir,
+                           .keys = keys,
                            .payload = dk_buf_make(DK_JWS_MAX_BYTES),
                            .fault = fault};
     enum dk_err err = dk_samples_new(indicators, &samples);
@@ -226,7 +229,6 @@ enum dk_err dk_samples_read(char **files, int file_count, const char *key_file, 
     }
     for (int i = 0; i < file_count && err == DK_OK; i++)
         err = dk_lines_read(files[i], DK_LINES_RECORDS, DK_JWS_MAX_BYTES, take_line, &c, fault);
-    dk_keys_free(&c.keys);
     dk_buf_free(&c.payload);
     dk_csv_columns_free(c.columns);
     if (err != DK_OK)

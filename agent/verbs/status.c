@@ -135,7 +135,22 @@ static json_t *use_json(const struct status *status)
     return array;
 }
 
-static void print_text(const struct status *status)
+// Nothing where neither an authority is set nor a stamp is there.
+static void print_time_stamps(const struct status *status, const struct dk_settings *settings)
+{
+    const struct dk_journal_counts *counts = &status->counts;
+
+    if (settings->time_stamp_url[0] == '\0' && counts->time_stamped == 0)
+        return;
+    label(_("stamped"));
+    printf("%" PRId64, counts->time_stamped);
+    if (counts->time_stamped > 0)
+        printf(_(", the last is %" PRId64), counts->last_time_stamped_seq);
+    printf(_(", records that wait for a time stamp: %" PRId64 "\n"),
+           dk_journal_time_stamps_waiting(counts, settings->time_stamp_each));
+}
+
+static void print_text(const struct status *status, const struct dk_settings *settings)
 {
     char when[DK_DATE_SIZE];
 
@@ -165,6 +180,7 @@ static void print_text(const struct status *status)
         printf(": %s", status->refusal);
     }
     printf("\n");
+    print_time_stamps(status, settings);
     if (!status->has_last)
         return;
     dk_when_text(status->last.head.start, when);
@@ -177,24 +193,28 @@ static void print_text(const struct status *status)
     printf("\n");
 }
 
-static enum dk_err print_json(const struct status *status, struct dk_fault *fault)
+static enum dk_err print_json(const struct status *status, const struct dk_settings *settings, struct dk_fault *fault)
 {
+    json_t *time_stamps =
+        json_pack("{s:I, s:I, s:I}", "kept", (json_int_t)status->counts.time_stamped, "last_seq",
+                  (json_int_t)status->counts.last_time_stamped_seq, "waiting",
+                  (json_int_t)dk_journal_time_stamps_waiting(&status->counts, settings->time_stamp_each));
     json_t *last = status->has_last ? dk_summary_json(&status->last) : json_null();
     json_t *age = status->has_waiting ? json_integer(waiting_age_ns(status)) : json_null();
     const char *device = status->device_id[0] != '\0' ? status->device_id : NULL;
     const char *refusal = status->counts.last_refused_seq > 0 ? status->refusal : NULL;
 
     return dk_json_print(
-        json_pack("{s:s?, s:I, s:I, s:I, s:I, s:s*, s:o, s:o, s:o}", "device", device, "head_seq",
+        json_pack("{s:s?, s:I, s:I, s:I, s:I, s:s*, s:o, s:o, s:o, s:o}", "device", device, "head_seq",
                   (json_int_t)status->counts.last_seq, "waiting", (json_int_t)count_of(status, DK_DELIVERY_WAITING),
                   "delivered", (json_int_t)count_of(status, DK_DELIVERY_DELIVERED), "refused",
                   (json_int_t)count_of(status, DK_DELIVERY_REFUSED), "refusal", refusal, "oldest_waiting_age_ns", age,
-                  "last", last, "used", use_json(status)),
+                  "last", last, "used", use_json(status), "time_stamps", time_stamps),
         fault);
 }
 
 // For a file that node_exporter's textfile collector reads.
-static void print_prometheus(const struct status *status)
+static void print_prometheus(const struct status *status, const struct dk_settings *settings)
 {
     static const char *const names[] = {"waiting", "delivered", "refused"};
 
@@ -204,6 +224,10 @@ static void print_prometheus(const struct status *status)
     printf("# TYPE dokiem_last_seq gauge\ndokiem_last_seq %" PRId64 "\n", status->counts.last_seq);
     printf("# TYPE dokiem_oldest_waiting_age_seconds gauge\ndokiem_oldest_waiting_age_seconds %" PRId64 "\n",
            status->has_waiting ? waiting_age_ns(status) / DK_NS_PER_S : 0);
+    printf("# TYPE dokiem_time_stamps_waiting gauge\ndokiem_time_stamps_waiting %" PRId64 "\n",
+           settings->time_stamp_url[0] != '\0'
+               ? dk_journal_time_stamps_waiting(&status->counts, settings->time_stamp_each)
+               : 0);
     if (status->has_last)
         printf("# TYPE dokiem_last_run_timestamp_seconds gauge\ndokiem_last_run_timestamp_seconds %" PRId64 "\n",
                status->last.head.start.ns / DK_NS_PER_S);
@@ -249,11 +273,11 @@ int dk_verb_status(int argc, char **argv)
     if (err == DK_OK)
         err = gather(arguments.settings.state_dir, &status, &fault);
     if (err == DK_OK && json) {
-        err = print_json(&status, &fault);
+        err = print_json(&status, &arguments.settings, &fault);
     } else if (err == DK_OK && prometheus) {
-        print_prometheus(&status);
+        print_prometheus(&status, &arguments.settings);
     } else if (err == DK_OK) {
-        print_text(&status);
+        print_text(&status, &arguments.settings);
         print_use(&status, &arguments.settings);
     }
     if (err != DK_OK)

@@ -9,6 +9,7 @@
 #include "agent/base/message.h"
 #include "agent/record/seal.h"
 #include "agent/verbs/arguments.h"
+#include "agent/verbs/confine.h"
 #include "agent/verbs/keys.h"
 #include "agent/verbs/lines.h"
 #include "agent/verbs/text.h"
@@ -17,6 +18,7 @@
 
 struct reading {
     struct dk_verifier verifier;
+    struct dk_time_stamps time_stamps;
     char **names; // of the files, clean; owned
     size_t name_count, name_capacity;
     struct dk_fault *fault;
@@ -64,32 +66,45 @@ static enum dk_err read_all(struct reading *r, char **files, int count, struct d
 {
     for (int i = 0; i < count; i++) {
         struct dk_fault own = {0};
+        size_t stamps = 0;
 
         r->fault = &own;
 
-        enum dk_err err =
-            dk_lines_read(files[i], DK_LINES_RECORDS_AND_RECEIPTS, DK_JWS_MAX_BYTES, take_line, r, &own);
+        enum dk_err err = dk_time_stamps_take(&r->time_stamps, files[i], &stamps, &own);
 
+        if (err == DK_OK && !dk_is_time_stamp(files[i]))
+            err = dk_lines_read(files[i], DK_LINES_RECORDS_AND_RECEIPTS, DK_JWS_MAX_BYTES, take_line, r, &own);
+        if (err == DK_ERR_NO_INPUT && stamps > 0) // a folder of stamps alone
+            continue;
         if (err == DK_ERR_NO_INPUT)
             (void)!dk_fail(missing, err, own.where, own.todo, "%s", own.what);
         else if (err != DK_OK)
             return dk_fail(fault, err, own.where, own.todo, "%s",
                            own.what[0] != '\0' ? own.what : dk_err_text(err));
     }
-    return dk_verifier_finish(&r->verifier, fault);
+
+    enum dk_err err = dk_verifier_finish(&r->verifier, fault);
+
+    return err == DK_OK ? dk_time_stamps_join(&r->time_stamps, &r->verifier, fault) : err;
 }
 
-static enum dk_err verify(struct dk_keys *ring, const struct dk_keys *servers, char **files, int count,
-                          const char *evidence, bool json, struct dk_fault *fault)
+// What to check with.
+struct means {
+    struct dk_keys ring, servers;
+    struct dk_tsa *tsa; // NULL: time stamps are not checked
+};
+
+static enum dk_err verify(struct means *means, char **files, int count, const char *evidence, bool json,
+                          struct dk_fault *fault)
 {
     dk_auto(form) struct dk_form *form = NULL;
-    struct reading r = {0};
-    struct dk_verify_result result = {0};
+    struct reading r = {.time_stamps = {.tsa = means->tsa}};
+    struct dk_verify_result result = {.time_stamps = &r.time_stamps};
     struct dk_fault missing = {0};
     enum dk_err err = dk_form_open(&form, fault);
 
-    r.verifier.ring = ring;
-    r.verifier.servers = servers;
+    r.verifier.ring = &means->ring;
+    r.verifier.servers = &means->servers;
     r.verifier.form = form;
     if (err == DK_OK)
         err = read_all(&r, files, count, &missing, fault);
@@ -99,6 +114,7 @@ static enum dk_err verify(struct dk_keys *ring, const struct dk_keys *servers, c
         err = json ? dk_verify_print_json(&r.verifier, &result, fault)
                    : dk_verify_print_text(&r.verifier, &result, fault);
     dk_verifier_free(&r.verifier);
+    dk_time_stamps_free(&r.time_stamps);
     for (size_t i = 0; i < r.name_count; i++)
         free(r.names[i]);
     free(r.names);
@@ -112,7 +128,8 @@ static enum dk_err verify(struct dk_keys *ring, const struct dk_keys *servers, c
 
 int dk_verb_verify(int argc, char **argv)
 {
-    const char *format = NULL, *key_file = NULL, *collector_file = NULL, *server_file = NULL, *evidence = NULL;
+    const char *format = NULL, *key_file = NULL, *collector_file = NULL, *server_file = NULL, *evidence = NULL,
+               *tsa_file = NULL;
     const struct dk_own_flag flags[] = {
         {"key", "FILE", N_("public keys: JWK, JWK set, PEM, or a folder of them; default: this device's own"),
          &key_file,
@@ -122,13 +139,17 @@ int dk_verb_verify(int argc, char **argv)
         {"server-key", "FILE",
          N_("keys of reference servers, in the same forms: their words must agree with the records"), &server_file,
          NULL},
+        {"tsa-ca", "FILE",
+         N_("PEM certificate of the time-stamping authority, or of the one above it, that time stamps (*.tsr) must be "
+            "signed by"),
+         &tsa_file, NULL},
         {"evidence", "DIR", N_("check the packet headers of runs, ID.pcap in this folder, too"), &evidence, NULL},
         {"format", "text|json", N_("a line for each record and a summary, or one JSON object"), &format, NULL},
         {0},
     };
     struct dk_arguments arguments;
     struct dk_fault fault = {0};
-    dk_auto_keys struct dk_keys ring = {0}, servers = {0};
+    struct means means = {0};
     bool json = false;
     enum dk_err err = dk_arguments_read(argc, argv, DK_ARGUMENTS_PLAIN, flags, &arguments, &fault);
 
@@ -140,12 +161,20 @@ int dk_verb_verify(int argc, char **argv)
     if (err == DK_OK)
         err = dk_format_is_json(format, &json, &fault);
     if (err == DK_OK)
-        err = dk_verb_keys(key_file, arguments.settings.state_dir, &ring, &fault);
+        err = dk_verb_keys(key_file, arguments.settings.state_dir, &means.ring, &fault);
     if (err == DK_OK && collector_file != NULL)
-        err = dk_ring_read_path(collector_file, DK_ROLE_COLLECTOR, &ring, &fault);
+        err = dk_ring_read_path(collector_file, DK_ROLE_COLLECTOR, &means.ring, &fault);
     if (err == DK_OK && server_file != NULL)
-        err = dk_ring_read_path(server_file, DK_ROLE_ANY, &servers, &fault);
+        err = dk_ring_read_path(server_file, DK_ROLE_ANY, &means.servers, &fault);
+    if (err == DK_OK && tsa_file != NULL)
+        err = dk_tsa_read(tsa_file, &means.tsa, &fault);
     if (err == DK_OK)
-        err = verify(&ring, &servers, arguments.operands, arguments.operand_count, evidence, json, &fault);
+        dk_confine_reading(arguments.operands, (size_t)arguments.operand_count, (const char *const[]){evidence, NULL},
+                           arguments.settings.state_dir, NULL);
+    if (err == DK_OK)
+        err = verify(&means, arguments.operands, arguments.operand_count, evidence, json, &fault);
+    dk_keys_free(&means.ring);
+    dk_keys_free(&means.servers);
+    dk_tsa_free(means.tsa);
     return err == DK_OK ? 0 : dk_verb_fail("verify", &fault);
 }

@@ -58,7 +58,32 @@ static void print_place(const struct dk_item *item)
         printf(":%" PRId64, item->line);
 }
 
-static void print_item(const struct dk_item *item)
+// `stamped` is NULL when time stamps are not asked for.
+static void print_time_stamp(const struct dk_item *item, const struct dk_stamped *stamped)
+{
+    char date[DK_RFC3339_SIZE];
+
+    if (stamped == NULL)
+        return;
+    if (stamped->by == NULL) {
+        printf("%s", _(", no time stamp"));
+        return;
+    }
+    dk_wall_rfc3339(stamped->by->time, date);
+    if (stamped->seq == item->head.seq)
+        printf(_(", time-stamped %s by %s"), date, stamped->by->authority);
+    else
+        printf(_(", existed before %s: time stamp of record %lld by %s"), date, (long long)stamped->seq,
+               stamped->by->authority);
+}
+
+// `stamped` is NULL when time stamps are not asked for.
+static bool is_date_unproven(const struct dk_item *item, const struct dk_stamped *stamped)
+{
+    return item->date_unproven && (stamped == NULL || !stamped->before_revocation);
+}
+
+static void print_item(const struct dk_item *item, const struct dk_stamped *stamped)
 {
     char date[DK_RFC3339_SIZE];
 
@@ -80,6 +105,7 @@ static void print_item(const struct dk_item *item)
     }
     if (item->witness == DK_WITNESS_AGREES)
         printf("%s", _(", the server's word agrees"));
+    print_time_stamp(item, stamped);
     printf("\n");
     if (item->witness_reason != NULL) {
         printf("%-4s ", _("BAD"));
@@ -91,7 +117,10 @@ static void print_item(const struct dk_item *item)
     if (item->received_early)
         printf(_("NOTE record %lld was received before its own date: the clock of the device was ahead\n"),
                (long long)item->head.seq);
-    if (item->date_unproven)
+    if (stamped != NULL && stamped->early)
+        printf(_("NOTE record %lld has a time stamp from before its own end: the clock of the device was ahead\n"),
+               (long long)item->head.seq);
+    if (is_date_unproven(item, stamped))
         printf(_("NOTE record %lld is dated before its key was revoked, but no receipt proves that\n"),
                (long long)item->head.seq);
 }
@@ -198,6 +227,27 @@ static void tell_span(void *argument, const struct dk_chain_span *span)
     t->doubts = json_array();
 }
 
+static void print_bad_time_stamps(const struct dk_time_stamps *t)
+{
+    for (size_t i = 0; i < t->bad_count; i++) {
+        printf("%-4s %s: ", _("BAD"), t->bad[i].file);
+        printf(_("the time stamp is not valid: %s\n"), t->bad[i].reason);
+    }
+}
+
+static void print_time_stamps(const struct dk_time_stamps *t)
+{
+    if (t->unchecked > 0)
+        printf(_("NOTE %zu time stamps were not checked: no certificate of an authority was given (--tsa-ca FILE)\n"),
+               t->unchecked);
+    if (t->alone > 0)
+        printf(_("NOTE %zu time stamps are about records that were not given\n"), t->alone);
+    if (t->count > 0)
+        printf(_("%zu time stamps are good: the certificates were valid at the times stamped; whether one was revoked "
+                 "is not known here\n"),
+               t->count);
+}
+
 static void print_summary(const struct dk_verifier *v, const struct telling *t)
 {
     if (v->receipts_unchecked > 0)
@@ -227,22 +277,30 @@ static void print_summary(const struct dk_verifier *v, const struct telling *t)
         printf("\n");
 }
 
+static bool is_good(const struct dk_verifier *v, const struct telling *t, const struct dk_verify_result *result)
+{
+    return v->bad == 0 && t->broken == 0 && v->words_disputed == 0 && result->evidence_bad == 0 &&
+           result->time_stamps->bad_count == 0;
+}
+
 enum dk_err dk_verify_print_text(const struct dk_verifier *v, struct dk_verify_result *out, struct dk_fault *fault)
 {
     struct telling t = {.verifier = v};
     const struct dk_chain_listener listener = {tell_problem, tell_span, &t};
 
     for (size_t i = 0; i < v->count; i++)
-        print_item(&v->items[i]);
+        print_item(&v->items[i], out->time_stamps->tsa != NULL ? &out->time_stamps->stamped[i] : NULL);
+    print_bad_time_stamps(out->time_stamps);
 
     enum dk_err err = dk_verifier_chains(v, &listener, fault);
 
     if (err == DK_OK && t.err != DK_OK)
         err = dk_fail(fault, t.err, NULL, NULL, "out of memory");
+    if (err == DK_OK)
+        print_time_stamps(out->time_stamps);
     if (err == DK_OK && v->count > 0)
         print_summary(v, &t);
-    out->good = v->bad == 0 && t.broken == 0 && v->words_disputed == 0 &&
-                out->evidence_bad == 0;
+    out->good = is_good(v, &t, out);
     return err;
 }
 
@@ -255,7 +313,20 @@ static json_t *bad_item(const struct dk_item *item)
     return json;
 }
 
-static json_t *good_item(const struct dk_item *item)
+static json_t *time_stamp_of(const struct dk_item *item, const struct dk_stamped *stamped)
+{
+    char date[DK_RFC3339_SIZE];
+
+    if (stamped->by == NULL)
+        return json_pack("{s:s}", "status", "none");
+    dk_wall_rfc3339(stamped->by->time, date);
+    return json_pack("{s:s, s:s, s:I, s:s, s:s, s:I}", "status", stamped->seq == item->head.seq ? "own" : "chain",
+                     "time", date, "accuracy_ns", (json_int_t)stamped->by->accuracy_ns, "authority",
+                     stamped->by->authority, "policy", stamped->by->policy, "seq", (json_int_t)stamped->seq);
+}
+
+// `stamped` is NULL when time stamps are not asked for.
+static json_t *good_item(const struct dk_item *item, const struct dk_stamped *stamped)
 {
     static const char *const receipts[] = {"none", "unchecked", "ok"};
     char start[DK_RFC3339_SIZE], received[DK_RFC3339_SIZE];
@@ -275,10 +346,31 @@ static json_t *good_item(const struct dk_item *item)
     json_object_set_new(json, "word", json_string(dk_witness_text(item->witness)));
     if (item->witness_reason != NULL)
         json_object_set_new(json, "word_reason", json_string(item->witness_reason));
-    if (item->received_early || item->date_unproven)
+    if (stamped != NULL)
+        json_object_set_new(json, "time_stamp", time_stamp_of(item, stamped));
+    if (item->received_early || is_date_unproven(item, stamped))
         json_object_set_new(json, "doubt",
                             json_string(item->received_early ? "received_before_its_date" : "date_unproven"));
+    else if (stamped != NULL && stamped->early)
+        json_object_set_new(json, "doubt", json_string("stamped_before_its_end"));
     return json;
+}
+
+// NULL when there is none and none is asked for.
+static json_t *all_time_stamps(const struct dk_time_stamps *t)
+{
+    json_t *problems = json_array();
+
+    if (t->tsa == NULL && t->unchecked == 0) {
+        json_decref(problems);
+        return NULL;
+    }
+    for (size_t i = 0; i < t->bad_count; i++)
+        json_array_append_new(problems,
+                              json_pack("{s:s, s:s}", "file", t->bad[i].file, "reason", t->bad[i].reason));
+    return json_pack("{s:I, s:I, s:I, s:I, s:o}", "ok", (json_int_t)t->count, "bad", (json_int_t)t->bad_count,
+                     "unchecked", (json_int_t)t->unchecked, "without_record", (json_int_t)t->alone, "problems",
+                     problems);
 }
 
 static enum dk_err print_object(const struct dk_verifier *v, struct telling *t, json_t *records,
@@ -290,9 +382,10 @@ static enum dk_err print_object(const struct dk_verifier *v, struct telling *t, 
         evidence = json_pack("{s:I, s:I, s:I}", "ok", (json_int_t)result->evidence_good, "bad",
                              (json_int_t)result->evidence_bad, "missing", (json_int_t)result->evidence_missing);
     return dk_json_print(
-        json_pack("{s:O, s:O, s:{s:I, s:I, s:I}, s:o*, s:s}", "records", records, "chain", t->chains, "receipts", "ok",
-                  (json_int_t)v->receipts_good, "unchecked", (json_int_t)v->receipts_unchecked, "without_record",
-                  (json_int_t)v->receipts_alone, "evidence", evidence, "status", result->good ? "ok" : "bad"),
+        json_pack("{s:O, s:O, s:{s:I, s:I, s:I}, s:o*, s:o*, s:s}", "records", records, "chain", t->chains, "receipts",
+                  "ok", (json_int_t)v->receipts_good, "unchecked", (json_int_t)v->receipts_unchecked, "without_record",
+                  (json_int_t)v->receipts_alone, "time_stamps", all_time_stamps(result->time_stamps), "evidence",
+                  evidence, "status", result->good ? "ok" : "bad"),
         fault);
 }
 
@@ -304,9 +397,11 @@ enum dk_err dk_verify_print_json(const struct dk_verifier *v, struct dk_verify_r
 
     for (size_t i = 0; i < v->count; i++) {
         const struct dk_item *item = &v->items[i];
+        const struct dk_stamped *stamped = out->time_stamps->tsa != NULL ? &out->time_stamps->stamped[i] : NULL;
 
         if (item->proof != DK_PROOF_GOOD || !item->is_receipt)
-            if (json_array_append_new(records, item->proof == DK_PROOF_GOOD ? good_item(item) : bad_item(item)) != 0)
+            if (json_array_append_new(records, item->proof == DK_PROOF_GOOD ? good_item(item, stamped)
+                                                                            : bad_item(item)) != 0)
                 t.err = DK_ERR_MEMORY;
     }
 
@@ -314,8 +409,7 @@ enum dk_err dk_verify_print_json(const struct dk_verifier *v, struct dk_verify_r
 
     if (err == DK_OK && t.err != DK_OK)
         err = dk_fail(fault, t.err, NULL, NULL, "out of memory");
-    out->good = v->bad == 0 && t.broken == 0 && v->words_disputed == 0 &&
-                out->evidence_bad == 0;
+    out->good = is_good(v, &t, out);
     if (err == DK_OK)
         err = print_object(v, &t, records, out, fault);
     json_decref(t.chains);

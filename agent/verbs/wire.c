@@ -7,6 +7,7 @@
 
 #include "agent/base/message.h"
 #include "agent/verbs/arguments.h"
+#include "agent/verbs/confine.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
 #include "agent/verbs/verbs.h"
@@ -308,6 +309,8 @@ int dk_verb_wire(int argc, char **argv)
                       "%d files given", arguments.operand_count);
     if (err == DK_OK)
         err = dk_format_is_json(format, &json, &fault);
+    if (err == DK_OK)
+        dk_confine_reading(arguments.operands, 1, NULL, NULL, NULL);
     if (err == DK_OK)
         err = wire(arguments.operands[0], server, json, &fault);
     return err == DK_OK ? 0 : dk_verb_fail("wire", &fault);

@@ -2,6 +2,7 @@
 #include "probes/http/http.h"
 
 #include "agent/base/message.h"
+#include "probes/gap.h"
 #include "probes/interface.h"
 #include "probes/stats.h"
 #include "probes/transfer.h"
@@ -30,6 +31,7 @@ struct dk_probe_run {
     enum dk_status status;
     char reason[DK_REASON_SIZE];
     struct dk_mono began; // the request under way
+    struct dk_mono next;  // when the next one is to be sent
     struct dk_server server;
     int64_t *send_late_ns; // [wanted], behind rtt_ns
     int64_t rtt_ns[];      // [wanted], −1 = lost
@@ -65,8 +67,7 @@ static void send_next(void *argument, struct dk_mono now)
 {
     struct dk_probe_run *run = argument;
 
-    run->send_late_ns[run->sent++] =
-        dk_mono_diff_ns(now, dk_mono_add_ns(run->began, run->plan->latency_interval_ns));
+    run->send_late_ns[run->sent++] = dk_mono_diff_ns(now, run->next);
     request(run);
 }
 
@@ -136,8 +137,8 @@ static void on_answer(void *argument, CURL *easy, CURLcode result)
         stop(run, DK_STATUS_OK, "");
         return;
     }
-    if (dk_loop_set_timer(run->loop, dk_mono_add_ns(run->began, run->plan->latency_interval_ns), send_next, run) !=
-        DK_OK)
+    run->next = dk_mono_add_ns(run->began, dk_gap_ns(run->plan->latency_sampling, run->plan->latency_interval_ns));
+    if (dk_loop_set_timer(run->loop, run->next, send_next, run) != DK_OK)
         stop(run, DK_STATUS_FAILED, "the loop is full");
 }
 
@@ -256,6 +257,7 @@ static void fill_latency(struct dk_probe_run *run, struct dk_measurement *out)
     struct dk_latency latency = {
         .status = run->status,
         .method = DK_METHOD_HTTP,
+        .sampling = run->plan->latency_sampling,
         .interval_ns = run->plan->latency_interval_ns,
         .timeout_ns = run->plan->latency_timeout_ns,
         .series_ns = malloc(size + 1),
@@ -296,7 +298,9 @@ static int64_t max_duration_latency(const struct dk_plan *plan)
     int64_t each_ns = plan->latency_interval_ns > plan->latency_timeout_ns ? plan->latency_interval_ns
                                                                             : plan->latency_timeout_ns;
 
-    return plan->connect_timeout_ns + plan->latency_count * each_ns + DK_NS_PER_S;
+    if (plan->latency_sampling == DK_SAMPLING_POISSON) // what a random interval has more than the longest of the two
+        each_ns += 2 * plan->latency_interval_ns;
+    return plan->connect_timeout_ns + plan->latency_count * each_ns + 30 * plan->latency_interval_ns + DK_NS_PER_S;
 }
 
 const struct dk_probe dk_probe_reach = {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/icmp6.h>
 #include <poll.h>
 #include <stdio.h>
@@ -134,16 +135,16 @@ static void on_readable(void *argument, short events)
 
 static const struct dk_rounds_carrier carrier = {send_request, receive, finish_unanswered, stop};
 
-// A ping socket, else a raw one that lets echo answers through only. -1 with errno.
-static int open_socket(int family, bool *raw)
+static int open_as(int family, int type)
 {
-    int protocol = family == AF_INET6 ? (int)IPPROTO_ICMPV6 : (int)IPPROTO_ICMP;
-    int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, family == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
 
-    *raw = fd < 0;
-    if (fd >= 0)
-        return fd;
-    fd = socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+// A raw socket that lets echo answers through only. -1 with errno.
+static int open_raw(int family)
+{
+    int fd = open_as(family, SOCK_RAW);
+
     if (fd >= 0 && family == AF_INET6) {
         struct icmp6_filter filter;
 
@@ -156,6 +157,50 @@ static int open_socket(int family, bool *raw)
         (void)setsockopt(fd, SOL_RAW, RAW_ICMP_FILTER, &blocked, sizeof blocked);
     }
     return fd;
+}
+
+// One that was opened before: without what it has from an earlier use, and counting packets from 0 again.
+static int reuse_raw(int opened)
+{
+    int off = 0;
+    char scrap[1];
+
+    (void)setsockopt(opened, SOL_SOCKET, SO_TIMESTAMPING, &off, sizeof off);
+    dk_datagram_forget(opened);
+    while (recv(opened, scrap, sizeof scrap, MSG_DONTWAIT) >= 0 || errno == EINTR)
+        continue;
+    return fcntl(opened, F_DUPFD_CLOEXEC, 0);
+}
+
+// A ping socket, else a raw one. -1 with errno.
+static int open_socket(int family, const struct dk_raw_sockets *opened, bool *raw)
+{
+    int ready = opened == NULL ? -1 : family == AF_INET6 ? opened->icmp6 : opened->icmp;
+    int fd = open_as(family, SOCK_DGRAM);
+
+    *raw = fd < 0;
+    if (fd >= 0)
+        return fd;
+    return ready >= 0 ? reuse_raw(ready) : open_raw(family);
+}
+
+struct dk_raw_sockets dk_icmp_open_raw(void)
+{
+    int ping = open_as(AF_INET, SOCK_DGRAM);
+
+    if (ping < 0)
+        return (struct dk_raw_sockets){open_raw(AF_INET), open_raw(AF_INET6)};
+    close(ping);
+    return (struct dk_raw_sockets){-1, -1};
+}
+
+void dk_icmp_close_raw(struct dk_raw_sockets *raw)
+{
+    if (raw->icmp >= 0)
+        close(raw->icmp);
+    if (raw->icmp6 >= 0)
+        close(raw->icmp6);
+    *raw = (struct dk_raw_sockets){-1, -1};
 }
 
 // Opens the socket to the peer; what is wrong is the result.
@@ -177,7 +222,7 @@ static void begin(struct dk_probe_run *run, const char *peer)
         snprintf(run->peer, sizeof run->peer, "the gateway");
     else
         dk_socket_describe((struct sockaddr *)&address, len, run->peer);
-    run->fd = open_socket(address.ss_family, &run->raw);
+    run->fd = open_socket(address.ss_family, run->rounds.plan->raw, &run->raw);
     if (run->fd < 0 && (errno == EPERM || errno == EACCES)) {
         dk_rounds_finish(&run->rounds, DK_STATUS_NOT_MEASURED,
                          "ICMP is not allowed: setcap cap_net_raw+ep on the program, or the sysctl "

@@ -15,6 +15,11 @@ extern const struct dk_probe dk_probe_icmp;
 // the way. NOT_MEASURED where there is no gateway or it does not answer.
 extern const struct dk_probe dk_probe_gateway;
 
+// Opens raw sockets for dk_plan.raw, for a caller that will give up CAP_NET_RAW. Where ping sockets are allowed none
+// are needed, and none opened. dk_icmp_close_raw closes them.
+struct dk_raw_sockets dk_icmp_open_raw(void);
+void dk_icmp_close_raw(struct dk_raw_sockets *raw);
+
 // TCP handshakes with the server's HTTP port, as the kernel times them (TCP_INFO). A handshake in which something had
 // to be sent again counts as lost. At most 32 are under way: the interval is at least a 32nd of the timeout.
 extern const struct dk_probe dk_probe_tcp;

@@ -16,6 +16,7 @@
 
 enum {
     OPEN_MAX_HANDSHAKES = 32,
+    OPEN_MEAN_HANDSHAKES = 12, // with random intervals: more than 32 at a time then are as good as never
     WIRE_BYTES = 7 * 80, // of a handshake and the closing, with IPv6 headers
 };
 
@@ -146,7 +147,8 @@ static const struct dk_rounds_carrier carrier = {send_syn, NULL, finish_unanswer
 
 static int64_t interval_ns(const struct dk_plan *plan)
 {
-    int64_t least_ns = plan->latency_timeout_ns / OPEN_MAX_HANDSHAKES + 1;
+    bool random = plan->latency_sampling == DK_SAMPLING_POISSON;
+    int64_t least_ns = plan->latency_timeout_ns / (random ? OPEN_MEAN_HANDSHAKES : OPEN_MAX_HANDSHAKES) + 1;
 
     return plan->latency_interval_ns > least_ns ? plan->latency_interval_ns : least_ns;
 }

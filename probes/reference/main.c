@@ -15,7 +15,10 @@
 #include "agent/base/buf.h"
 #include "agent/base/clock.h"
 #include "agent/base/language.h"
+#include "agent/base/sandbox.h"
 #include "agent/record/key.h"
+#include "agent/record/seal.h"
+#include "agent/record/signer.h"
 #include "probes/reference/http.h"
 #include "probes/reference/listen.h"
 #include "probes/reference/options.h"
@@ -94,6 +97,13 @@ static enum dk_err serve(struct dk_http *http, struct dk_reflector *reflector, i
     }
 }
 
+static enum dk_err start_signer(const char *path, struct dk_key **out, struct dk_fault *fault)
+{
+    const struct dk_signer_plan plan = {.get = dk_signer_get_file, .argument = path, .typ = DK_TYP_WORD};
+
+    return dk_signer_start(&plan, out, fault);
+}
+
 int main(int argc, char **argv)
 {
     struct dk_reference_options options;
@@ -124,7 +134,7 @@ int main(int argc, char **argv)
     if (options.http != NULL) {
         int fd = -1;
 
-        if ((options.word_key != NULL && dk_key_read_private(options.word_key, &word_key, &fault) != DK_OK) ||
+        if ((options.word_key != NULL && start_signer(options.word_key, &word_key, &fault) != DK_OK) ||
             dk_listen_open(options.http, SOCK_STREAM, &fd, address, &fault) != DK_OK ||
             dk_http_new(fd, &options, word_key, &http, &fault) != DK_OK)
             return complain(&fault);
@@ -141,6 +151,9 @@ int main(int argc, char **argv)
             return complain(&fault);
         printf("stamp %s\n", address);
     }
+    // Everything is open that needed a right, a file or a socket.
+    (void)dk_language(); // the catalogue is read with the first text
+    (void)dk_sandbox_enter(&(const struct dk_sandbox){.system = true});
     // Whoever started us may have stopped reading; the work goes on.
     (void)fflush(stdout);
     return dk_err_exit_status(serve(http, reflector, stamp_fd, signals));

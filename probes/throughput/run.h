@@ -48,6 +48,7 @@ struct dk_probe_run {
     enum dk_stop stop;
     struct dk_mono begun; // of the warm-up
     struct dk_sampler sampler;
+    struct dk_self self; // what the streams say of their round-trip time; room for all of the test
     struct dk_conditions_watch conditions;
     struct dk_mono next_look;
     struct dk_tcp_stream tcp[DK_STREAMS_MAX];

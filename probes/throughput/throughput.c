@@ -12,8 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 static const int64_t sample_interval_ns = 50 * DK_NS_PER_MS;
+static const int64_t self_interval_ns = 200 * DK_NS_PER_MS;
 static const int64_t grace_ns = 2 * DK_NS_PER_S;
 
 // Those that do not take part yet never will: a server need not let in more.
@@ -217,6 +219,29 @@ static bool may_stop(const struct dk_probe_run *run, enum dk_stop *out)
     return stops;
 }
 
+// One stream, chosen at random, says what it takes for its round-trip time (draft-ietf-ippm-responsiveness,
+// "Measuring Responsiveness": in the place of requests within it, which HTTP/1.1 cannot have). It does not notice.
+static void look_at_round_trip(struct dk_probe_run *run, struct dk_mono now)
+{
+    size_t k = (size_t)(dk_mono_diff_ns(now, run->sampler.start) / self_interval_ns);
+    struct dk_tcp_stream tcp;
+    uint32_t random = 0;
+
+    if (k < run->self.count || k >= (size_t)(run->plan->duration_ns / self_interval_ns) + 1 ||
+        getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
+        return;
+
+    const struct dk_stream *stream = &run->streams[random % run->streams_count];
+
+    dk_tcp_info(stream->on_loop ? stream->transfer.socket : -1, &tcp);
+
+    int64_t rtt_ns = run->upload ? tcp.rtt_ns : tcp.receive_rtt_ns;
+
+    while (run->self.count < k)
+        run->self.rtt_ns[run->self.count++] = -1;
+    run->self.rtt_ns[run->self.count++] = rtt_ns > 0 ? rtt_ns : -1;
+}
+
 static void look(void *argument, struct dk_mono now)
 {
     struct dk_probe_run *run = argument;
@@ -241,6 +266,7 @@ static void look(void *argument, struct dk_mono now)
         total_bytes += bytes[s].bytes;
     }
     dk_sampler_look(&run->sampler, now, bytes);
+    look_at_round_trip(run, now);
     if (run->sampler.count == run->sampler.count_max) {
         finish(run, DK_STOP_TIME);
         return;
@@ -273,6 +299,7 @@ static void probe_free(struct dk_probe_run *run)
     for (size_t s = 0; s < run->streams_count; s++)
         dk_transfer_free(&run->streams[s].transfer);
     dk_sampler_free(&run->sampler);
+    free(run->self.rtt_ns);
     dk_payload_free(&run->payload);
     free(run);
 }
@@ -289,6 +316,10 @@ static enum dk_err prepare(struct dk_probe_run *run)
 {
     enum dk_err err = dk_sampler_init(&run->sampler, run->streams_max, sample_interval_ns, run->plan->duration_ns);
 
+    run->self.interval_ns = self_interval_ns;
+    run->self.rtt_ns = malloc(((size_t)(run->plan->duration_ns / self_interval_ns) + 1) * sizeof *run->self.rtt_ns);
+    if (run->self.rtt_ns == NULL)
+        err = DK_ERR_MEMORY;
     if (err == DK_OK && run->upload)
         err = dk_payload_make(&run->payload);
     if (err != DK_OK)
@@ -371,6 +402,7 @@ static void probe_progress(const struct dk_probe_run *run, struct dk_progress *o
     *out = (struct dk_progress){.probe = run->upload ? "upload" : "download", .duration_ns = run->plan->duration_ns};
     if (run->phase == PHASE_WARM_UP)
         return;
+    out->start = sampler->start;
     out->elapsed_ns = dk_mono_diff_ns(sampler->last, sampler->start);
     for (size_t s = 0; s < run->streams_count; s++) {
         out->bytes += sampler->last_bytes[s];
@@ -382,6 +414,12 @@ static void probe_fill(struct dk_probe_run *run, struct dk_measurement *measurem
 {
     struct dk_throughput *out = run->upload ? &measurement->upload : &measurement->download;
 
+    struct dk_self *self = run->upload ? &measurement->responsiveness_upload.self
+                                       : &measurement->responsiveness_download.self;
+
+    free(self->rtt_ns);
+    *self = run->self;
+    run->self = (struct dk_self){0};
     out->status = run->status;
     out->refused = run->refused && moved_in_all(run) == 0;
     snprintf(out->reason, sizeof out->reason, "%s", run->reason);

@@ -52,7 +52,8 @@ class Figures:
     """What one run of one tool gave. `aside_s` is the CPU time before and after the transfer, `server_s` the server's,
     as far as they are known."""
 
-    def __init__(self, run, bytes_moved, rate_bps=0, transfer_s=None, server_s=None):
+    def __init__(self, run, bytes_moved, rate_bps=0, transfer_s=None, server_s=None, wire=None):
+        self.wire, self.transfer_s = wire, transfer_s
         self.cpu_per_gb = run.cpu_s / (bytes_moved / GB) if bytes_moved else 0
         self.cpu_s, self.rss_bytes, self.bytes, self.rate_bps = run.cpu_s, run.rss_bytes, bytes_moved, rate_bps
         self.server_per_gb = server_s / (bytes_moved / GB) if server_s is not None else None
@@ -78,15 +79,17 @@ class Tools:
         with open(f"/proc/{self.pids[reference]}/schedstat", encoding="ascii") as schedstat:
             return int(schedstat.read().split()[0]) / 1e9
 
-    def dokiem(self, direction="download", tls=False, streams=1, reference=False):
+    def dokiem(self, direction="download", tls=False, streams=1, reference=False, wire=False):
         server_s = self._server_s(reference)
+        only = direction + (",wire" if wire else "")
         run = self.run(os.path.join(self.build, "agent/dokiem"), "run", "--config", f"{self.state}/bench.ini",
                        "--state", self.state, "--server", self.url(tls, reference), "--ca-file",
-                       f"{self.files}/ca.pem", "--stamp", "off", "--only", direction, "--streams", str(streams),
+                       f"{self.files}/ca.pem", "--stamp", "off", "--only", only, "--streams", str(streams),
                        "--duration", str(self.seconds), "--stop", "time", "--format", "json")
-        figures = json.loads(run.out)[direction]
+        record = json.loads(run.out)
+        figures = record[direction]
         return Figures(run, figures["bytes"], figures["rate_whole_bps"], figures["conditions"]["agent_cpu_ns"] / 1e9,
-                       self._server_s(reference) - server_s)
+                       self._server_s(reference) - server_s, record.get("wire"))
 
     def iperf3(self, *options):
         run = self.run("iperf3", "-c", self.address, "-t", str(self.seconds), "-J", *options)
@@ -217,6 +220,21 @@ def hundred(tools, table):
     table.add("100 Mb/s, 4 streams: the same with start and record", None, 100 * ours.cpu_s / tools.seconds)
 
 
+def capture(tools, table):
+    """The agent's own CPU time in the transfer, with its capture and without; the kernel's part of it is in both."""
+    for direction in ("download", "upload"):
+        off = note(f"capture off, {direction}", tools.dokiem(direction, streams=4, reference=True))
+        on = note(f"capture on, {direction}", tools.dokiem(direction, streams=4, reference=True, wire=True))
+        if on.wire["status"] != "ok":
+            raise RuntimeError(f"nothing was captured: {on.wire['reason']}")
+        per_gb = [figures.transfer_s / figures.bytes * GB for figures in (on, off)]
+        print(f"    {per_gb[1]:.3f} cpu-s/GB without, {per_gb[0]:.3f} with; {on.wire['frames']} packets captured, "
+              f"{on.wire['dropped']} dropped", flush=True)
+        table.add(f"1 Gb/s: agent's CPU/GB with capture, {direction}, against without", 1.5, per_gb[0] / per_gb[1])
+        table.add(f"1 Gb/s: dropped by the capture, {direction}", None,
+                  1000 * on.wire["dropped"] / (on.wire["frames"] + on.wire["dropped"]), unit=" ‰")
+
+
 def size(build, table):
     with tempfile.NamedTemporaryFile() as stripped:
         netlab.run("strip", "-o", stripped.name, os.path.join(build, "agent/dokiem"))
@@ -232,8 +250,8 @@ def lab(name):
             yield node, node, LOOPBACK
         finally:
             node.close()
-    elif name == "hundred":
-        with netlab.Lab(100_000_000) as link:
+    elif name in ("hundred", "capture"):
+        with netlab.Lab(100_000_000 if name == "hundred" else 1_000_000_000) as link:
             yield link.agent, link.server, netlab.SERVER
     else:
         link = {"rate_bps": 1_000_000_000, "delay_us": 10_000}
@@ -241,7 +259,7 @@ def lab(name):
             yield emulated.agent, emulated.server, netlab.SERVER
 
 
-PARTS = {"loopback": loopback, "upload": upload, "hundred": hundred, "gigabit": gigabit}
+PARTS = {"loopback": loopback, "upload": upload, "hundred": hundred, "gigabit": gigabit, "capture": capture}
 
 
 def main():

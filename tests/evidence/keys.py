@@ -260,17 +260,17 @@ class Keys(unittest.TestCase):
         # Both have one clock here: the bound must hold.
         self.assertLessEqual(abs(clocks[1]["collector_offset_ns"]), error)
         self.assertTrue(10**6 <= error < 20 * 10**9 and 0 < age < 60 * 10**9, clocks)
-        with open(self.state + "/collector.offset", encoding="utf-8") as file:
+        with open(self.state + "/collector/offset", encoding="utf-8") as file:
             good = file.read()
         for bad in ("", good[:-1], good + "x", good.replace("/1", "/2"), good.replace("-", "+"),
                     " ".join(good.split(" ")[:5] + ["another-boot\n"]), good.replace(" ", "  ", 1)):
-            self.file("state/collector.offset", bad)
+            self.file("state/collector/offset", bad)
             self.record()
             self.assertNotIn("collector_offset_ns", self.dokiem("show", "last", "--format", "json"), bad)
         # The clock was set forward by an hour since: now the collector's is an hour behind.
         words = good.split(" ")
         words[3] = str(int(words[3]) - 3600 * 10**9)
-        self.file("state/collector.offset", " ".join(words))
+        self.file("state/collector/offset", " ".join(words))
         self.record()
         clock = json.loads(self.dokiem("show", "last", "--format", "json"))["time"]["clock"]
         self.assertLess(abs(clock["collector_offset_ns"] + 3600 * 10**9), error)

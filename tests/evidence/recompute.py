@@ -78,7 +78,9 @@ class Recompute(unittest.TestCase):
                      ("download", "ramp_up_ns"), ("upload", "rate_bps"), ("latency", "idle", "pdv_p95_ns"),
                      ("latency", "idle", "lost"), ("latency", "idle", "rtt_median_ns"),
                      ("latency", "idle", "rtt_p99_ns"), ("latency", "download", "rtt_p95_ns"),
-                     ("latency", "upload", "ipdv_mean_ns")):
+                     ("latency", "upload", "ipdv_mean_ns"), ("latency", "download", "loaded_minus_idle_ns"),
+                     ("responsiveness", "download", "rpm"), ("responsiveness", "upload", "self_rpm"),
+                     ("responsiveness", "upload", "foreign_rpm"), ("responsiveness", "download", "tcp_ns")):
             status, lines, _ = self.recompute(self.altered(set_in(*path)))
             self.assertEqual((status, lines[0]["result"]), (65, "differs"), path)
             figures = {difference["figure"]: difference for difference in lines[0]["differences"]}

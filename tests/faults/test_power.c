@@ -45,7 +45,7 @@ static void test_power(void)
         char state[4200];
 
         snprintf(state, sizeof state, "%s/a/state", root);
-        disk_start(root);
+        disk_start(root, 0);
         inject_start("power", &plan);
         for (int i = 0; i < 4; i++) {
             CU_ASSERT_EQUAL(story_run(state, i == 3), DK_OK);
@@ -77,7 +77,7 @@ static void test_kill_then_power(void)
         char state[4200];
 
         snprintf(state, sizeof state, "%s/a/state", root);
-        disk_start(root);
+        disk_start(root, 0);
         inject_start("kill", &plan);
         first_life(state);
         calls = inject_stop();

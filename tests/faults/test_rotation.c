@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A change of key is broken off at each call, in turn, and by a power cut at each change of the disk. Then the chain is
-// whole, and exactly one of the two keys may go on with it.
+// A change of key is broken off at each call, in turn, by a power cut at each change of the disk, and by allocations
+// that fail. Then the chain is whole, and exactly one of the two keys may go on with it.
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/device.h"
@@ -14,11 +15,20 @@
 #include "agent/state.h"
 #include "tests/faults/disk.h"
 #include "tests/faults/inject.h"
+#include "tests/faults/memory.h"
 #include "tests/faults/story.h"
 #include "tests/harness/harness.h"
 
 static char first_id[DK_SHA256_TEXT_SIZE];
 static const struct dk_context context;
+
+// One in ten; all with DOKIEM_LONG=1.
+static bool is_drawn(void)
+{
+    const char *text = getenv("DOKIEM_LONG");
+
+    return (text != NULL && strcmp(text, "1") == 0) || dk_random_between(1, 100) == 1;
+}
 
 // Changes the key as `dokiem keygen --rotate` does.
 static enum dk_err change(const char *state)
@@ -106,15 +116,28 @@ static bool goes_on(const char *state, int64_t at_least)
     return follow(journal, id, &last) && last == before + 1;
 }
 
+// Says which calls there are, without a fault.
+static void list(void)
+{
+    const char *state = story_begin();
+
+    prepare(state);
+    inject_start("rotate", &(struct inject){.list = true});
+    CU_ASSERT_EQUAL(change(state), DK_OK);
+    inject_stop();
+    inject_say_functions();
+    story_end();
+}
+
 static void test_errors(void)
 {
-    static const int errors[] = {ENOSPC, EIO, EROFS};
     int64_t points = 0;
 
-    for (size_t i = 0; i < 2 * sizeof errors / sizeof errors[0]; i++)
+    list();
+
+    for (const struct inject_fault *fault = inject_faults; fault < inject_faults + INJECT_FAULTS; fault++)
         for (int64_t at = 1, calls = 1; at - 1 <= calls; at++, points++) {
-            const struct inject plan = {
-                .at = at, .times = i % 2 == 0 ? 1 : INJECT_FOR_EVER, .error_number = errors[i / 2]};
+            const struct inject plan = {.at = at, .times = fault->times, .error_number = fault->error_number};
             const char *state = story_begin();
 
             prepare(state);
@@ -131,11 +154,48 @@ static void test_errors(void)
 
             CU_ASSERT(good);
             if (!good)
-                printf("    call %" PRId64 " (%s): %s\n", at, inject_hit(), dk_err_text(err));
+                printf("    call %" PRId64 " (%s), %s: %s\n", at, inject_hit(), fault->name, dk_err_text(err));
             story_end();
         }
     CU_ASSERT(points > 100);
     printf("    %" PRId64 " faults\n", points);
+}
+
+static void test_memory(void)
+{
+    int64_t points = 0, counted = 0;
+
+    for (int ever = 0; ever <= 1; ever++)
+        for (int64_t at = 0; at == 0 || at <= counted; at++) {
+            const struct inject plan = {.at = at, .times = ever ? INJECT_FOR_EVER : 1, .allocations = true};
+            const char *state;
+
+            if (at > 0 && !is_drawn())
+                continue;
+            state = story_begin();
+            prepare(state);
+
+            int descriptors = story_descriptors();
+
+            inject_start("rotate", &plan);
+
+            enum dk_err err = change(state);
+            int64_t calls = inject_stop();
+
+            counted = at == 0 ? calls : counted;
+            points += at > 0;
+
+            bool good = (err == DK_OK || err == DK_ERR_MEMORY || err == DK_ERR_INTERNAL) && (at > 0 || err == DK_OK) &&
+                        story_descriptors() == descriptors && goes_on(state, err == DK_OK ? 2 : 1);
+
+            CU_ASSERT(good);
+            if (!good)
+                printf("    allocation %" PRId64 " %s: %s\n", at, ever ? "and all after it" : "alone",
+                       dk_err_text(err));
+            story_end();
+        }
+    CU_ASSERT(counted > 100);
+    printf("    %" PRId64 " allocations, %" PRId64 " faults tried\n", counted, points);
 }
 
 static void test_power(void)
@@ -146,7 +206,7 @@ static void test_power(void)
     int64_t cuts = 0;
 
     snprintf(state, sizeof state, "%s/a/state", root);
-    disk_start(root);
+    disk_start(root, 0);
     inject_start("power", &plan);
     prepare(state);
 
@@ -176,7 +236,8 @@ static void test_power(void)
 
 int main(int argc, char **argv)
 {
-    static const struct dk_case cases[] = {DK_CASE(test_errors), DK_CASE(test_power), {0}};
+    static const struct dk_case cases[] = {DK_CASE(test_errors), DK_CASE(test_power), DK_CASE(test_memory), {0}};
 
+    memory_start();
     return dk_harness_main(argc, argv, "rotation", cases);
 }

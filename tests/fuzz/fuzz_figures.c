@@ -3,6 +3,7 @@
 // A record's figures from any bytes. What is accepted can be computed again and judged.
 #include "agent/judge/judge.h"
 #include "agent/record/read.h"
+#include "probes/responsiveness/rpm.h"
 #include "probes/stats.h"
 
 #include <stdlib.h>
@@ -24,6 +25,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (download->series.count > 0)
         (void)dk_stats_rates(&download->series, dk_stats_ramp_up_intervals(&download->series), download);
+
+    struct dk_responsiveness *responsiveness = &figures.measurement.responsiveness_download;
+
+    if (responsiveness->completed > 0 && responsiveness->foreign == NULL)
+        abort();
+    if (dk_rpm_compute(&download->series, responsiveness) == DK_OK && responsiveness->status == DK_STATUS_OK &&
+        (responsiveness->rpm < 0 || responsiveness->self_ns < 1))
+        abort();
 
     const struct dk_context context = {.link.technology = figures.technology};
 

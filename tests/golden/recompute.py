@@ -216,6 +216,55 @@ def latency(series):
     return out
 
 
+def is_stable(values):
+    """Whether the standard deviation of four values is below 5 % of the last."""
+    if len(values) < 4 or values[-1] <= 0 or min(values) < 0 or max(values) // 100 > values[-1]:
+        return False
+    parts = [10_000 * value // values[-1] for value in values]
+    return 10_000 * (4 * sum(p * p for p in parts) - sum(parts) ** 2) < 25 * 16 * 10 ** 8
+
+
+def responsiveness(figure, series):
+    """The figures of a responsiveness from its samples and the series of the load."""
+    half_up = lambda a, b: (2 * a + b) // (2 * b)
+    second = 10 ** 9
+    total = [sum(column) for column in zip(*series["bytes"])]
+    each = second // series["interval_ns"]
+    goodput = [sum(total[i * each:(i + 1) * each]) for i in range(len(total) // each)]
+    average = [sum(goodput[max(0, i - 3):i + 1]) // min(4, i + 1) for i in range(len(goodput))]
+    first = next((i for i in range(3, len(goodput)) if is_stable(average[i - 3:i + 1])), len(goodput))
+    foreign, own = figure["foreign"], figure["self"]
+
+    def trimmed(values):
+        kept = sorted(values)[:-(-95 * len(values) // 100)]
+        return half_up(sum(kept), len(kept)) if kept else None
+
+    def at(i):
+        within = lambda time_ns: (i - 3) * second <= time_ns < (i + 1) * second
+        out = {key: trimmed([value for done, value in zip(foreign["done_ns"], foreign[key])
+                             if within(done) and value >= 0])
+               for key in ("tcp_ns", "tls_ns", "http_ns") if key in foreign}
+        out["self_ns"] = trimmed([value for k, value in enumerate(own["rtt_ns"])
+                                  if within(k * own["interval_ns"]) and value >= 0])
+        if None in (out["tcp_ns"], out["http_ns"]) or not out["self_ns"]:
+            return None
+        parts = [out[key] for key in ("tcp_ns", "tls_ns", "http_ns") if out.get(key) is not None]
+        out["foreign_rpm"] = half_up(60 * second * len(parts), sum(parts))
+        out["self_rpm"] = half_up(60 * second, out["self_ns"])
+        out["rpm"] = half_up(out["foreign_rpm"] + out["self_rpm"], 2)
+        return out | {"end_ns": (i + 1) * second}
+
+    points = [at(i) for i in range(len(goodput))]
+    for i in range(first + 3, len(points)):
+        last = points[i - 3:i + 1]
+        if None not in last and is_stable([point["rpm"] for point in last]):
+            return points[i] | {"confidence": "high"}
+    since = [point for point in points[first:] if point is not None]
+    if since:
+        return since[-1] | {"confidence": "medium" if len(since) >= 4 else "low"}
+    return [point for point in points if point is not None][-1] | {"confidence": "low"}
+
+
 def compare(name, expected, found):
     wrong = [f"{name}: {key} is {expected[key]}, recomputed {found.get(key)}"
              for key in expected if expected[key] != found.get(key)]
@@ -244,7 +293,16 @@ def check_record(record, name):
             expected = {key: figure.get(key) for key in
                         ("sent", "received", "lost", "rtt_min_ns", "rtt_median_ns", "rtt_p95_ns", "rtt_p99_ns",
                          "rtt_max_ns", "pdv_p95_ns", "ipdv_mean_ns")}
+            if "loaded_minus_idle_ns" in figure:
+                expected["loaded_minus_idle_ns"] = figure["loaded_minus_idle_ns"]
+                found["loaded_minus_idle_ns"] = found["rtt_median_ns"] - record["latency"]["idle"]["rtt_median_ns"]
             good = compare(f"{name}: latency {phase}", expected, found) and good is not False
+    for direction, figure in record.get("responsiveness", {}).items():
+        if figure["status"] == "ok":
+            found = responsiveness(figure, record[direction]["series"])
+            keys = ("confidence", "rpm", "foreign_rpm", "self_rpm", "tcp_ns", "tls_ns", "http_ns", "self_ns", "end_ns")
+            expected = {key: figure.get(key) for key in keys}
+            good = compare(f"{name}: responsiveness {direction}", expected, found) and good is not False
     return good
 
 

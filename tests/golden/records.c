@@ -45,6 +45,8 @@ static int print_measurements(void)
         m->latency_upload.received = m->latency_upload.sent = 1;
         m->latency_upload.lost = 0;
         m->latency_upload.ipdv_mean_ns = -1;
+        m->responsiveness_download.status = DK_STATUS_FAILED;
+        m->responsiveness_download.foreign[0].tls_ns = -1;
         m->wire = (struct dk_wire){.status = DK_STATUS_NOT_MEASURED, .reason = "no right to capture"};
         sample.context.clock = (struct dk_clock){DK_CLOCK_UNSYNCHRONISED, -1, -1, true, -5, DK_NS_PER_MS, 60};
         sample.context.link.medium = DK_MEDIUM_TUNNEL;

@@ -30,17 +30,18 @@ class Budget(unittest.TestCase):
         return now.strftime("%Y%m%d"), now.strftime("%Y%m")
 
     def usage(self):
-        with open(os.path.join(self.agent.state, "usage"), encoding="utf-8") as file:
+        with open(os.path.join(self.agent.state, "budget", "usage"), encoding="utf-8") as file:
             rows = [line.rstrip("\n").split(" ", 2) for line in file]
         return {(period, link): int(used) for period, used, link in rows}
 
     def write(self, *rows):
-        with open(os.path.join(self.agent.state, "usage"), "w", encoding="utf-8") as file:
+        os.makedirs(os.path.join(self.agent.state, "budget"), exist_ok=True)
+        with open(os.path.join(self.agent.state, "budget", "usage"), "w", encoding="utf-8") as file:
             file.writelines(row + "\n" for row in rows)
 
     def test_no_limit_counts_nothing(self):
         self.run_with("", 69)
-        self.assertFalse(os.path.exists(os.path.join(self.agent.state, "usage")))
+        self.assertFalse(os.path.exists(os.path.join(self.agent.state, "budget", "usage")))
 
     def test_too_small_for_any_run(self):
         with Silent() as server:

@@ -53,6 +53,7 @@ class Way(unittest.TestCase):
                 node.run("ip", "route", "add", "default", "via", LINKS[place][1])
                 node.run("ip", "-6", "route", "add", "default", "via", LINKS[place][3])
         cls.agent, _, cls.r2, cls.r3, cls.server = cls.nodes
+        cls.agent.run("sh", "-c", "echo 0 0 > /proc/sys/net/ipv4/ping_group_range")
         cls.enterClassContext(netlab.Service(
             cls.server, [REFERENCE, "--http", f"{SERVER}:{netlab.HTTP_PORT}"], tcp=(netlab.HTTP_PORT,)))
         cls.enterClassContext(netlab.Service(
@@ -197,7 +198,7 @@ class Way(unittest.TestCase):
             self.assertEqual([hop.get("address") for hop in record["path"]["route"]["hops"]],
                              ["10.77.1.0/24", LINKS[1][1], LINKS[2][1], SERVER])
         finally:
-            self.agent.run("sh", "-c", "echo 1 0 > /proc/sys/net/ipv4/ping_group_range")
+            self.agent.run("sh", "-c", "echo 0 0 > /proc/sys/net/ipv4/ping_group_range")
             for folder, _, files in os.walk(self.state):
                 for name in (folder, *(os.path.join(folder, file) for file in files)):
                     os.chown(name, 0, 0)

@@ -163,6 +163,40 @@ void dk_sample_judge(struct dk_sample *sample)
              &sample->verdict);
 }
 
+// Two connections beside a load, and what its streams say.
+static struct dk_responsiveness responsiveness(void)
+{
+    static const struct dk_foreign foreign[] = {
+        {1210 * DK_NS_PER_MS, 60 * DK_NS_PER_MS, 61 * DK_NS_PER_MS, 62 * DK_NS_PER_MS},
+        {1410 * DK_NS_PER_MS, 70 * DK_NS_PER_MS, 71 * DK_NS_PER_MS, 72 * DK_NS_PER_MS},
+    };
+    static const int64_t rtts_ns[] = {-1, 55 * DK_NS_PER_MS, 57 * DK_NS_PER_MS};
+    struct dk_responsiveness out = {.status = DK_STATUS_OK,
+                                    .confidence = DK_CONFIDENCE_MEDIUM,
+                                    .rpm = 990,
+                                    .foreign_rpm = 909,
+                                    .self_rpm = 1071,
+                                    .tcp_ns = 65 * DK_NS_PER_MS,
+                                    .tls_ns = 66 * DK_NS_PER_MS,
+                                    .http_ns = 67 * DK_NS_PER_MS,
+                                    .self_ns = 56 * DK_NS_PER_MS,
+                                    .end_ns = 4 * DK_NS_PER_S,
+                                    .interval_ns = 200 * DK_NS_PER_MS,
+                                    .sent = 4,
+                                    .completed = 2,
+                                    .failed = 1,
+                                    .unfinished = 1,
+                                    .bytes = 32000,
+                                    .foreign = malloc(sizeof foreign),
+                                    .self = {200 * DK_NS_PER_MS, 3, malloc(sizeof rtts_ns)}};
+
+    if (out.foreign == NULL || out.self.rtt_ns == NULL)
+        abort();
+    memcpy(out.foreign, foreign, sizeof foreign);
+    memcpy(out.self.rtt_ns, rtts_ns, sizeof rtts_ns);
+    return out;
+}
+
 void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_t download_bps)
 {
     *out = (struct dk_sample){.rules = rules(),
@@ -186,6 +220,8 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
         .latency_gateway = latency(DK_NS_PER_MS),
         .latency_download = {.status = DK_STATUS_NOT_MEASURED, .reason = "not asked for"},
         .latency_upload = {.status = DK_STATUS_NOT_MEASURED, .reason = "not asked for"},
+        .responsiveness_download = responsiveness(),
+        .responsiveness_upload = {.status = DK_STATUS_NOT_MEASURED, .reason = "not asked for"},
         .wire = {.status = DK_STATUS_OK,
                  .interface = "wwan0",
                  .duration_ns = 22 * DK_NS_PER_S,

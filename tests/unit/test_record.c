@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/record/record.h"
+#include "agent/record/responsiveness.h"
 #include "tests/harness/harness.h"
 #include "tests/sample/sample.h"
 
@@ -53,8 +54,8 @@ static void has_the_names_of_the_design_in_order(void)
 {
     static const char *const names[] = {"schema",          "id",       "seq",    "prev",    "kind",
                                         "device",          "time",     "site",   "link",    "server",
-                                        "data_used_bytes", "download", "upload", "latency", "wire",
-                                        "dns",             "path",     "validity", "verdict"};
+                                        "data_used_bytes", "download", "upload", "latency", "responsiveness",
+                                        "wire",            "dns",      "path",   "validity", "verdict"};
     dk_auto_buf struct dk_buf text = dk_buf_make(DK_RECORD_MAX_BYTES);
 
     fresh();
@@ -169,6 +170,86 @@ static void every_round_trip_is_kept(void)
     CU_ASSERT_EQUAL(json_array_size(series), 3);
     for (size_t i = 0; i < 3; i++)
         CU_ASSERT_EQUAL(json_integer_value(json_array_get(series, i)), rtt_ns[i]);
+}
+
+static void a_load_says_how_much_longer_round_trips_take(void)
+{
+    dk_auto_buf struct dk_buf text = dk_buf_make(DK_RECORD_MAX_BYTES), other = dk_buf_make(DK_RECORD_MAX_BYTES);
+
+    fresh();
+    sample.measurement.latency_upload = sample.measurement.latency_idle;
+    sample.measurement.latency_upload.rtt_median_ns -= 5;
+
+    dk_auto(json) json_t *root = build(&text);
+
+    CU_ASSERT_EQUAL(json_integer_value(at(root, "latency.upload.loaded_minus_idle_ns")), -5);
+    CU_ASSERT_PTR_NULL(at(root, "latency.download.loaded_minus_idle_ns")); // was not measured
+    CU_ASSERT_PTR_NULL(at(root, "latency.idle.loaded_minus_idle_ns"));
+    CU_ASSERT_STRING_EQUAL(text_at(root, "latency.upload.sampling"), "periodic");
+
+    // By another method there is nothing to compare it with.
+    sample.measurement.latency_upload.method = DK_METHOD_HTTP;
+    sample.measurement.latency_upload.sampling = DK_SAMPLING_POISSON;
+
+    dk_auto(json) json_t *apart = build(&other);
+
+    CU_ASSERT_PTR_NULL(at(apart, "latency.upload.loaded_minus_idle_ns"));
+    CU_ASSERT_STRING_EQUAL(text_at(apart, "latency.upload.sampling"), "poisson");
+}
+
+static void responsiveness_is_read_back(void)
+{
+    fresh();
+
+    const struct dk_responsiveness *was = &sample.measurement.responsiveness_download;
+    struct dk_responsiveness is = {0};
+    dk_auto(json) json_t *object = dk_responsiveness_json(was);
+    const char *wrong = "";
+
+    CU_ASSERT_EQUAL_FATAL(dk_responsiveness_read(object, &is, &wrong), DK_OK);
+    CU_ASSERT_EQUAL(is.confidence, was->confidence);
+    CU_ASSERT_TRUE(is.rpm == was->rpm && is.foreign_rpm == was->foreign_rpm && is.self_rpm == was->self_rpm);
+    CU_ASSERT_TRUE(is.tcp_ns == was->tcp_ns && is.tls_ns == was->tls_ns && is.http_ns == was->http_ns);
+    CU_ASSERT_TRUE(is.self_ns == was->self_ns && is.end_ns == was->end_ns && is.interval_ns == was->interval_ns);
+    CU_ASSERT_TRUE(is.sent == 4 && is.completed == 2 && is.failed == 1 && is.unfinished == 1 && is.bytes == 32000);
+    CU_ASSERT_EQUAL(memcmp(is.foreign, was->foreign, 2 * sizeof is.foreign[0]), 0);
+    CU_ASSERT_EQUAL_FATAL(is.self.count, was->self.count);
+    CU_ASSERT_EQUAL(is.self.interval_ns, was->self.interval_ns);
+    CU_ASSERT_EQUAL(memcmp(is.self.rtt_ns, was->self.rtt_ns, was->self.count * sizeof is.self.rtt_ns[0]), 0);
+    free(is.foreign);
+    free(is.self.rtt_ns);
+}
+
+static void what_is_no_responsiveness_is_refused(void)
+{
+    static const struct {
+        const char *json, *wrong;
+    } cases[] = {
+        {"{\"rpm\": -1}", "rpm"},
+        {"{\"rpm\": 9007199254740993}", "rpm"},
+        {"{\"rpm\": \"1\"}", "rpm"},
+        {"{\"confidence\": \"some\"}", "confidence"},
+        {"{\"completed\": 1}", "foreign"},
+        {"{\"completed\": 1, \"foreign\": {\"done_ns\": [1], \"tcp_ns\": [1]}}", "http_ns"},
+        {"{\"completed\": 1, \"foreign\": {\"done_ns\": [1], \"tcp_ns\": [-2], \"http_ns\": [1]}}", "tcp_ns"},
+        {"{\"completed\": 2, \"foreign\": {\"done_ns\": [1], \"tcp_ns\": [1], \"http_ns\": [1]}}", "foreign"},
+        {"{\"completed\": 1, \"foreign\": {\"done_ns\": [1], \"tcp_ns\": [1], \"tls_ns\": [], \"http_ns\": [1]}}",
+         "tls_ns"},
+        {"{\"self\": {\"interval_ns\": 0, \"rtt_ns\": []}}", "self"},
+        {"{\"self\": {\"interval_ns\": 1, \"rtt_ns\": 1}}", "self"},
+        {"{\"self\": {\"interval_ns\": 1, \"rtt_ns\": [1000000000001]}}", "self"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        dk_auto(json) json_t *object = json_loads(cases[i].json, 0, NULL);
+        struct dk_responsiveness out = {.rpm = 77};
+        const char *wrong = "";
+
+        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+        CU_ASSERT_EQUAL(dk_responsiveness_read(object, &out, &wrong), DK_ERR_DATA);
+        CU_ASSERT_STRING_EQUAL(wrong, cases[i].wrong);
+        CU_ASSERT_EQUAL(out.rpm, 77);
+    }
 }
 
 static void what_was_seen_before_a_failure_stays(void)
@@ -516,6 +597,9 @@ int main(int argc, char **argv)
         DK_CASE(the_series_keeps_every_stream),
         DK_CASE(a_missing_figure_has_a_reason_and_no_number),
         DK_CASE(every_round_trip_is_kept),
+        DK_CASE(a_load_says_how_much_longer_round_trips_take),
+        DK_CASE(responsiveness_is_read_back),
+        DK_CASE(what_is_no_responsiveness_is_refused),
         DK_CASE(what_was_seen_before_a_failure_stays),
         DK_CASE(the_wire_is_there_when_it_was_asked_for),
         DK_CASE(a_capture_with_gaps_is_flagged),

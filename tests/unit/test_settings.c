@@ -138,6 +138,14 @@ static const struct {
     {"[server]\nurl = http://-a/\n", {"host name"}},
     {"[server]\nurl = javascript:alert\n", {"port"}},
     {"[collector]\nurl = records.example.vn\n", {"http:// or https://"}},
+    {"[time_stamp]\nurl = tsa.example.vn\n", {"http:// or https://"}},
+    {"[time_stamp]\neach = week\n", {"record, day"}},
+    {"[time_stamp]\npolicy = 1.2.x\n", {"object identifier"}},
+    {"[time_stamp]\npolicy = 1..2\n", {"object identifier"}},
+    {"[time_stamp]\npolicy = 1.2.\n", {"object identifier"}},
+    {"[time_stamp]\npolicy = 1.02\n", {"object identifier"}},
+    {"[time_stamp]\npolicy = 12\n", {"object identifier"}},
+    {"[time_stamp]\nca_file = tsa.pem\n", {"absolute"}},
     {"[server a]\n", {"x.ini:1 [server a]", "no url", "add url"}},
     {"[server a]\nurl = \"\"\n", {"[server a]", "no url"}},
     {"[server]\nurl = b\n[server a]\nstamp = off\n[server b]\nurl = c\n", {"x.ini:3 [server a]", "no url"}},
@@ -425,6 +433,8 @@ static void write_random_value(const struct dk_option *o, char *out, size_t size
         snprintf(out, size, "%s", pick(paths, COUNT(paths)));
     else if (strcmp(o->key, "stamp") == 0)
         snprintf(out, size, "%s", pick(stamps, COUNT(stamps)));
+    else if (strcmp(o->key, "policy") == 0)
+        snprintf(out, size, "1.3.6.1.4.1.32473.%d", (int)dk_random_between(0, 99));
     else if (strcmp(o->key, "interface") == 0 || strcmp(o->key, "profile") == 0)
         snprintf(out, size, "wwan%d", (int)dk_random_between(0, 99));
     else if (strcmp(o->section, "dns") == 0)

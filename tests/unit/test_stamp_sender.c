@@ -594,6 +594,34 @@ static void cancelling_keeps_the_counts(void)
     far_end_close(&end);
 }
 
+// The moments are random, and nothing else is: gap.c has its own tests.
+static void sends_at_random_where_that_was_asked_for(void)
+{
+    struct far_end end;
+    struct dk_plan plan;
+
+    far_end_open(&end, AF_INET, 0);
+    CU_ASSERT_EQUAL_FATAL(dk_reflector_new(end.fd, 1000, NULL, &end.reflector, NULL), DK_OK);
+    plan = plan_for(end.address);
+    for (int poisson = 0; poisson < 2; poisson++) {
+        plan.latency_sampling = poisson == 1 ? DK_SAMPLING_POISSON : DK_SAMPLING_PERIODIC;
+
+        struct dk_latency r = measure(&end, &plan, "");
+
+        CU_ASSERT_EQUAL(r.status, DK_STATUS_OK);
+        CU_ASSERT_EQUAL(r.sampling, plan.latency_sampling);
+        CU_ASSERT_EQUAL(r.sent, 20);
+        CU_ASSERT_EQUAL(r.interval_ns, 2 * DK_NS_PER_MS);
+        CU_ASSERT_TRUE(r.send_late_median_ns >= 0);
+    }
+    // There is time for what chance may ask for.
+    int64_t random_ns = dk_probe_stamp.max_duration_ns(&plan);
+
+    plan.latency_sampling = DK_SAMPLING_PERIODIC;
+    CU_ASSERT_EQUAL(random_ns - dk_probe_stamp.max_duration_ns(&plan), 30 * plan.latency_interval_ns);
+    far_end_close(&end);
+}
+
 int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {DK_CASE(measures_against_our_reflector),
@@ -607,6 +635,7 @@ int main(int argc, char **argv)
                                            DK_CASE(an_optional_reflector_is_given_up),
                                            DK_CASE(what_cannot_be_reached_says_why),
                                            DK_CASE(cancelling_keeps_the_counts),
+                                           DK_CASE(sends_at_random_where_that_was_asked_for),
                                            {0}};
 
     return dk_harness_main(argc, argv, "stamp_sender", cases);

@@ -224,7 +224,7 @@ static void the_bar_is_one_line_that_goes_away(void)
         struct dk_progress_view view = dk_progress_view_make(out, &terminal, DK_PROGRESS_AUTO);
 
         for (int64_t ms = 0; ms <= 12000; ms += 100) {
-            struct dk_progress progress = {"download", ms * DK_NS_PER_MS, 10 * DK_NS_PER_S, ms * 1000,
+            struct dk_progress progress = {"download", ms * DK_NS_PER_MS, 10 * DK_NS_PER_S, {0}, ms * 1000,
                                            dk_random_between(0, 2000000000)};
 
             dk_progress_show(&view, &progress);
@@ -270,7 +270,7 @@ static void the_last_rates_stand_beside_the_bar(void)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         FILE *out = capture();
         struct dk_progress_view view = dk_progress_view_make(out, &cases[i].terminal, DK_PROGRESS_BAR);
-        struct dk_progress progress = {"download", DK_NS_PER_S, 10 * DK_NS_PER_S, 1, 0};
+        struct dk_progress progress = {"download", DK_NS_PER_S, 10 * DK_NS_PER_S, {0}, 1, 0};
 
         // Rates of another probe are not of this line.
         progress.probe = "upload";
@@ -297,8 +297,8 @@ static void a_longer_line_leaves_nothing_behind(void)
     struct dk_terminal terminal = {.is_terminal = true, .columns = 80};
     FILE *out = capture();
     struct dk_progress_view view = dk_progress_view_make(out, &terminal, DK_PROGRESS_BAR);
-    struct dk_progress known = {"download", DK_NS_PER_S, 10 * DK_NS_PER_S, 1, 1000000};
-    struct dk_progress unknown = {"x", DK_NS_PER_S, 0, 0, 0};
+    struct dk_progress known = {"download", DK_NS_PER_S, 10 * DK_NS_PER_S, {0}, 1, 1000000};
+    struct dk_progress unknown = {"x", DK_NS_PER_S, 0, {0}, 0, 0};
 
     dk_progress_show(&view, &known);
 
@@ -313,7 +313,7 @@ static void a_longer_line_leaves_nothing_behind(void)
 static void without_a_terminal_nothing_is_drawn(void)
 {
     static const enum dk_progress_mode modes[] = {DK_PROGRESS_AUTO, DK_PROGRESS_BAR, DK_PROGRESS_NONE};
-    struct dk_progress progress = {"download", 1, 2, 3, 4};
+    struct dk_progress progress = {"download", 1, 2, {0}, 3, 4};
 
     for (size_t i = 0; i < 3; i++) {
         FILE *out = capture();
@@ -338,7 +338,7 @@ static void json_events_are_one_object_a_line(void)
 {
     FILE *out = capture();
     struct dk_progress_view view = dk_progress_view_make(out, &pipe_80, DK_PROGRESS_JSON);
-    struct dk_progress progress = {"upload", 5, 10, 1000, 8000};
+    struct dk_progress progress = {"upload", 5, 10, {0}, 1000, 8000};
 
     dk_progress_show(&view, &progress);
     progress.duration_ns = 0;
