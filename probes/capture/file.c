@@ -2,16 +2,18 @@
 #include "probes/capture/file.h"
 
 #include <errno.h>
-#include <pcap/pcap.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/base/clock.h"
+#include "probes/capture/library.h"
+
+static const struct dk_pcap *pcap; // set by the first file
 
 static void close_capture(pcap_t **capture)
 {
     if (*capture != NULL)
-        pcap_close(*capture);
+        pcap->close(*capture);
 }
 
 bool dk_capture_built_in(void)
@@ -24,9 +26,15 @@ static enum dk_err open_file(const char *path, pcap_t **out, struct dk_fault *fa
     char why[PCAP_ERRBUF_SIZE] = "";
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
 
+    pcap = dk_pcap_library();
+    if (pcap == NULL) {
+        if (file != NULL && file != stdin)
+            fclose(file);
+        return dk_fail(fault, DK_ERR_NO_INPUT, "libpcap", "install the package libpcap0.8", "is not installed");
+    }
     if (file == NULL)
         return dk_fail(fault, dk_err_from_errno(errno), path, NULL, "cannot be opened: %s", strerror(errno));
-    *out = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, why);
+    *out = pcap->fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, why);
     if (*out == NULL) {
         if (file != stdin)
             fclose(file);
@@ -43,7 +51,7 @@ static enum dk_err read_frames(pcap_t *capture, enum dk_link_layer link, struct 
     enum dk_err err = DK_OK;
     int got = 0;
 
-    while (err == DK_OK && (got = pcap_next_ex(capture, &header, &bytes)) == 1) {
+    while (err == DK_OK && (got = pcap->next_ex(capture, &header, &bytes)) == 1) {
         // A file may say that more was captured than there was.
         struct dk_frame frame = {
             .bytes = bytes,
@@ -56,7 +64,7 @@ static enum dk_err read_frames(pcap_t *capture, enum dk_link_layer link, struct 
         err = dk_flows_add(flows, link, &frame);
     }
     if (err == DK_OK && got == PCAP_ERROR)
-        snprintf(out->cut, sizeof out->cut, "%s", pcap_geterr(capture));
+        snprintf(out->cut, sizeof out->cut, "%s", pcap->geterr(capture));
     return err;
 }
 
@@ -70,10 +78,10 @@ enum dk_err dk_capture_file_read(const char *path, struct dk_flows *flows, struc
     if (err != DK_OK)
         return err;
 
-    int number = pcap_datalink(capture);
-    const char *name = pcap_datalink_val_to_name(number);
+    int number = pcap->datalink(capture);
+    const char *name = pcap->datalink_val_to_name(number);
 
-    *out = (struct dk_capture_file){.snap_bytes = pcap_snapshot(capture)};
+    *out = (struct dk_capture_file){.snap_bytes = pcap->snapshot(capture)};
     snprintf(out->link, sizeof out->link, "%s", name != NULL ? name : "unknown");
     if (!dk_link_layer_find(number, &link))
         return dk_fail(fault, DK_ERR_DATA, path, "capture on Ethernet, Wi-Fi, wwan, tun, lo or any",

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/capture/live.h"
 
-#include <pcap/pcap.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include "agent/base/clock.h"
 #include "probes/capture/evidence.h"
 #include "probes/capture/flows.h"
+#include "probes/capture/library.h"
 #include "probes/capture/wire.h"
 
 enum {
@@ -19,6 +19,8 @@ enum {
     OTHER_MAX_BYTES = 17,    // with the header that libpcap makes on a cooked link; the test's own have more
     FILTER_SIZE = 64 + DK_ADDRESS_SIZE,
 };
+
+static const struct dk_pcap *pcap; // set by the first capture
 
 struct dk_live {
     struct dk_loop *loop;
@@ -82,9 +84,9 @@ static void on_ready(void *argument, short events)
     struct dk_live *live = argument;
 
     (void)events;
-    if (pcap_dispatch(live->capture, -1, take_frame, (u_char *)live) != PCAP_ERROR)
+    if (pcap->dispatch(live->capture, -1, take_frame, (u_char *)live) != PCAP_ERROR)
         return;
-    snprintf(live->reason, sizeof live->reason, "the capture broke off: %.150s", pcap_geterr(live->capture));
+    snprintf(live->reason, sizeof live->reason, "the capture broke off: %.150s", pcap->geterr(live->capture));
     stop_watching(live);
 }
 
@@ -100,7 +102,7 @@ static bool set_filter(pcap_t *capture, const char *server)
     struct bpf_program program;
 
     snprintf(text, sizeof text, "host %s", server);
-    if (pcap_compile(capture, &program, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
+    if (pcap->compile(capture, &program, text, 1, PCAP_NETMASK_UNKNOWN) != 0)
         return false;
 
     // What does not match is handed over too, for its length.
@@ -108,9 +110,9 @@ static bool set_filter(pcap_t *capture, const char *server)
         if (program.bf_insns[i].code == (BPF_RET | BPF_K) && program.bf_insns[i].k == 0)
             program.bf_insns[i].k = OTHER_SNAP_BYTES;
 
-    int result = pcap_setfilter(capture, &program);
+    int result = pcap->setfilter(capture, &program);
 
-    pcap_freecode(&program);
+    pcap->freecode(&program);
     return result == 0;
 }
 
@@ -119,28 +121,33 @@ static bool open_interface(struct dk_live *live, const char *interface, const ch
 {
     char why[PCAP_ERRBUF_SIZE] = "";
 
-    live->capture = pcap_create(interface, why);
+    pcap = dk_pcap_library();
+    if (pcap == NULL) {
+        refuse(wire, "no capture: ", "libpcap is not installed");
+        return false;
+    }
+    live->capture = pcap->create(interface, why);
     if (live->capture == NULL) {
         refuse(wire, "no capture: ", why);
         return false;
     }
-    (void)pcap_set_snaplen(live->capture, SNAP_BYTES);
-    (void)pcap_set_buffer_size(live->capture, BUFFER_BYTES);
-    (void)pcap_set_timeout(live->capture, READ_INTERVAL_MS);
-    (void)pcap_set_tstamp_precision(live->capture, PCAP_TSTAMP_PRECISION_NANO);
+    (void)pcap->set_snaplen(live->capture, SNAP_BYTES);
+    (void)pcap->set_buffer_size(live->capture, BUFFER_BYTES);
+    (void)pcap->set_timeout(live->capture, READ_INTERVAL_MS);
+    (void)pcap->set_tstamp_precision(live->capture, PCAP_TSTAMP_PRECISION_NANO);
 
-    int result = pcap_activate(live->capture);
+    int result = pcap->activate(live->capture);
 
     if (result == PCAP_ERROR_PERM_DENIED) {
         refuse(wire, "no right to capture; grant it with: ", "setcap cap_net_raw+ep /usr/bin/dokiem");
     } else if (result < 0) {
-        refuse(wire, "no capture: ", pcap_geterr(live->capture));
-    } else if (!dk_link_layer_find(pcap_datalink(live->capture), &live->link)) {
+        refuse(wire, "no capture: ", pcap->geterr(live->capture));
+    } else if (!dk_link_layer_find(pcap->datalink(live->capture), &live->link)) {
         refuse(wire, "frames of this link layer cannot be read: ", interface);
-    } else if (pcap_get_tstamp_precision(live->capture) != PCAP_TSTAMP_PRECISION_NANO ||
-               !set_filter(live->capture, server) || pcap_setnonblock(live->capture, 1, why) != 0 ||
-               (live->fd = pcap_get_selectable_fd(live->capture)) < 0) {
-        refuse(wire, "no capture: ", why[0] != '\0' ? why : pcap_geterr(live->capture));
+    } else if (pcap->get_tstamp_precision(live->capture) != PCAP_TSTAMP_PRECISION_NANO ||
+               !set_filter(live->capture, server) || pcap->setnonblock(live->capture, 1, why) != 0 ||
+               (live->fd = pcap->get_selectable_fd(live->capture)) < 0) {
+        refuse(wire, "no capture: ", why[0] != '\0' ? why : pcap->geterr(live->capture));
     } else {
         return true;
     }
@@ -197,7 +204,7 @@ enum dk_err dk_live_conclude(struct dk_live *live, struct dk_wire *wire)
     stop_watching(live);
     snprintf(wire->interface, sizeof wire->interface, "%s", live->interface);
     wire->duration_ns = dk_mono_diff_ns(dk_mono_now(), live->begun);
-    wire->dropped = pcap_stats(live->capture, &stat) == 0 ? (int64_t)stat.ps_drop : -1;
+    wire->dropped = pcap->stats(live->capture, &stat) == 0 ? (int64_t)stat.ps_drop : -1;
     wire->status = live->reason[0] != '\0' ? DK_STATUS_FAILED : DK_STATUS_OK;
     snprintf(wire->reason, sizeof wire->reason, "%s", live->reason);
     wire->other_packets = live->other_packets;
@@ -214,7 +221,7 @@ void dk_live_free(struct dk_live *live)
         return;
     stop_watching(live);
     if (live->capture != NULL)
-        pcap_close(live->capture);
+        pcap->close(live->capture);
     dk_flows_free(&live->flows);
     dk_buf_free(&live->evidence.pcap);
     free(live);

@@ -92,8 +92,8 @@ bool dk_way_open(struct dk_way *way, const char *server, bool udp, const char *i
     way->ipv6 = way->server.ss_family == AF_INET6;
     way->fd = open_socket(way, way->server.ss_family);
     if (way->fd < 0 && (errno == EPERM || errno == EACCES)) {
-        snprintf(reason, DK_REASON_SIZE, "ICMP is not allowed: the sysctl net.ipv4.ping_group_range allows it; over UDP "
-                                         "no privilege is needed");
+        snprintf(reason, DK_REASON_SIZE, "ICMP is not allowed: the sysctl net.ipv4.ping_group_range allows it; UDP "
+                                         "needs no privilege");
         return false;
     }
     *status = DK_STATUS_FAILED;
