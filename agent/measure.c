@@ -20,6 +20,8 @@
 static const int64_t loaded_interval_ns = 50 * DK_NS_PER_MS;
 static const int64_t progress_interval_ns = 100 * DK_NS_PER_MS;
 
+enum { TOGETHER_MAX = 4 };
+
 struct session {
     const struct dk_settings *settings;
     const struct dk_rules *rules;
@@ -214,6 +216,66 @@ static enum dk_err run_probe(struct session *session, const char *name, struct d
     return run_probes(session, name, NULL, false, fault);
 }
 
+// Probes that do not disturb one another, as none of them loads the line.
+struct together {
+    const struct dk_probe *probes[TOGETHER_MAX];
+    struct dk_probe_run *runs[TOGETHER_MAX];
+    size_t count;
+};
+
+static enum dk_err turn_together(struct session *session, struct together *together, struct dk_mono deadline)
+{
+    struct dk_mono next = dk_mono_now();
+
+    for (;;) {
+        struct dk_mono now = dk_mono_now();
+        const char *late = now.ns >= deadline.ns ? "took longer than its deadline" : NULL;
+        const char *end = session->interrupted ? "interrupted" : late;
+        size_t running = 0;
+
+        for (size_t i = 0; i < together->count; i++)
+            if (!together->probes[i]->done(together->runs[i]) && ++running > 0 && end != NULL)
+                together->probes[i]->cancel(together->runs[i], end);
+        if (running == 0 || end != NULL)
+            return DK_OK;
+
+        enum dk_err err = dk_loop_turn(session->loop, next.ns > now.ns && next.ns < deadline.ns ? next : deadline);
+
+        if (err != DK_OK)
+            return err;
+        show_progress(session, together->probes[0], together->runs[0], &next);
+    }
+}
+
+// Runs the probes of `names` (NULL at the end) at once, to the end of the last one.
+static enum dk_err run_together(struct session *session, const char *const names[], struct dk_fault *fault)
+{
+    struct together together = {.count = 0};
+    int64_t longest_ns = 0;
+    enum dk_err err = DK_OK;
+
+    for (; *names != NULL && together.count < TOGETHER_MAX && err == DK_OK; names++) {
+        const struct dk_probe *probe = dk_probe_find(*names);
+        int64_t duration_ns = probe->max_duration_ns(&session->plan);
+
+        together.probes[together.count] = probe;
+        err = probe->start(session->loop, &session->plan, session->measurement, &together.runs[together.count], fault);
+        together.count += err == DK_OK;
+        longest_ns = duration_ns > longest_ns ? duration_ns : longest_ns;
+    }
+    if (err == DK_OK && together.count > 0) {
+        err = turn_together(session, &together, dk_mono_add_ns(dk_mono_now(), longest_ns));
+        if (err != DK_OK)
+            err = dk_fail(fault, err, NULL, NULL, "the event loop failed");
+    }
+    for (size_t i = 0; i < together.count; i++) {
+        if (err == DK_OK)
+            together.probes[i]->fill(together.runs[i], session->measurement);
+        together.probes[i]->free(together.runs[i]);
+    }
+    return err;
+}
+
 static void set_latency(struct dk_latency *latency, enum dk_status status, const char *reason)
 {
     *latency = (struct dk_latency){.status = status};
@@ -253,6 +315,14 @@ static void mark_missing(struct session *session, enum dk_status status, const c
                 only & DK_ONLY_LATENCY ? "there was no download to measure it under" : "not asked for");
     set_latency(&measurement->latency_upload, DK_STATUS_NOT_MEASURED,
                 only & DK_ONLY_LATENCY ? "there was no upload to measure it under" : "not asked for");
+    set_latency(&measurement->latency_gateway, only & DK_ONLY_LATENCY ? status : DK_STATUS_NOT_MEASURED,
+                only & DK_ONLY_LATENCY ? reason : "not asked for");
+    measurement->path = (struct dk_way_found){.asked = (only & DK_ONLY_PATH) != 0, .mtu.status = status,
+                                              .route.status = status};
+    snprintf(measurement->path.mtu.reason, sizeof measurement->path.mtu.reason, "%s", reason);
+    snprintf(measurement->path.route.reason, sizeof measurement->path.route.reason, "%s", reason);
+    measurement->dns.status = only & DK_ONLY_DNS ? status : DK_STATUS_NOT_MEASURED;
+    snprintf(measurement->dns.reason, sizeof measurement->dns.reason, "%s", only & DK_ONLY_DNS ? reason : "");
     set_responsiveness(&measurement->responsiveness_download, DK_STATUS_NOT_MEASURED,
                        only & DK_ONLY_RESPONSIVENESS ? "there was no download to measure it under" : "not asked for");
     set_responsiveness(&measurement->responsiveness_upload, DK_STATUS_NOT_MEASURED,
@@ -351,6 +421,21 @@ static void plan_thresholds(struct session *session)
     }
 }
 
+// What is on the way to the server, while the line is idle: what was asked for of it.
+static enum dk_err measure_way(struct session *session, struct dk_fault *fault)
+{
+    const char *names[TOGETHER_MAX + 1] = {NULL};
+    size_t count = 0;
+
+    if (session->settings->only & DK_ONLY_LATENCY)
+        names[count++] = "gateway";
+    if (session->settings->only & DK_ONLY_DNS)
+        names[count++] = "dns";
+    if (session->settings->only & DK_ONLY_PATH)
+        names[count++] = "path";
+    return count > 0 && !session->interrupted ? run_together(session, names, fault) : DK_OK;
+}
+
 // Latency, download and upload, as far as they were asked for.
 static enum dk_err measure_figures(struct session *session, struct dk_fault *fault)
 {
@@ -404,6 +489,7 @@ static void make_plan(struct session *session, const struct dk_server_settings *
         .ca_file = server->ca_file,
         .interface = settings->interface,
         .link = session->context->link.interface,
+        .gateway = session->context->link.gateway,
         .user_agent = "dokiem/" DK_VERSION,
         .family = settings->family,
         .streams = settings->streams,
@@ -418,6 +504,9 @@ static void make_plan(struct session *session, const struct dk_server_settings *
         .latency_interval_ns = settings->latency_interval_ns,
         .latency_sampling = settings->latency_sampling,
         .latency_timeout_ns = settings->latency_timeout_ns,
+        .path_method = settings->path_method,
+        .dns_servers = settings->dns_servers,
+        .dns_names = settings->dns_names,
         .raw = session->hooks != NULL ? session->hooks->raw : NULL,
     };
 }
@@ -445,6 +534,9 @@ static enum dk_err measure_with_server(struct session *session, struct dk_fault 
         mark_missing(session, DK_STATUS_FAILED, measurement->server.reason);
         return DK_OK;
     }
+    err = measure_way(session, fault);
+    if (err != DK_OK)
+        return err;
     err = wants_wire(session->settings) ? measure_captured(session, fault) : measure_figures(session, fault);
     // Only who has a rate needs a witness of it.
     if (err == DK_OK && session->urls.word[0] != '\0' && session->run[0] != '\0' && !session->interrupted &&
@@ -588,6 +680,12 @@ struct dk_measure_bound dk_measure_bound(const struct dk_settings *settings)
     for (size_t i = 0; (only & DK_ONLY_LATENCY) && i < sizeof latency_methods / sizeof latency_methods[0]; i++)
         if (settings->latency_method == DK_METHOD_NONE || settings->latency_method == latency_methods[i])
             add_bound(&session, dk_method_text(latency_methods[i]), &bound);
+    if (only & DK_ONLY_LATENCY)
+        add_bound(&session, "gateway", &bound);
+    if (only & DK_ONLY_DNS)
+        add_bound(&session, "dns", &bound);
+    if (only & DK_ONLY_PATH)
+        add_bound(&session, "path", &bound);
     if (only & DK_ONLY_DOWNLOAD)
         add_bound(&session, "download", &bound);
     if (only & DK_ONLY_UPLOAD)

@@ -3,6 +3,7 @@
 
 #include "agent/base/message.h"
 #include "agent/base/parse.h"
+#include "config/entries.h"
 #include "config/ini.h"
 #include "config/value.h"
 
@@ -305,6 +306,20 @@ static const char *set_server(const struct dk_option *option, const char *text, 
     return set_url(option, url, field);
 }
 
+static const char *set_resolvers(const struct dk_option *option, const char *text, void *field)
+{
+    const char *wrong = dk_entries_wrong_resolvers(text);
+
+    return wrong != NULL ? wrong : set_text(option, text, field);
+}
+
+static const char *set_names(const struct dk_option *option, const char *text, void *field)
+{
+    const char *wrong = dk_entries_wrong_names(text);
+
+    return wrong != NULL ? wrong : set_text(option, text, field);
+}
+
 // --- one of, list of ------------------------------------------------------------------------------------------------
 
 // The place of a word of `len` characters in "a, b, c", or -1.
@@ -347,6 +362,7 @@ X(server_kind, SERVER_KIND)
 X(net, NET)
 X(stop, STOP)
 X(metered, METERED)
+X(path_method, PATH_METHOD)
 X(sampling, SAMPLING)
 X(each, EACH)
 #undef X
@@ -435,6 +451,8 @@ KIND(profile, set_profile, print_text)
 KIND(interface, set_interface, print_text)
 KIND(stamp, set_stamp, print_text)
 KIND(url, set_url, print_text)
+KIND(resolvers, set_resolvers, print_text)
+KIND(names, set_names, print_text)
 KIND(server, set_server, print_text)
 KIND(technology, set_technology, print_technology)
 KIND(environment, set_environment, print_environment)
@@ -444,6 +462,7 @@ KIND(server_kind, set_server_kind, print_server_kind)
 KIND(net, set_net, print_net)
 KIND(stop, set_stop, print_stop)
 KIND(metered, set_metered, print_metered)
+KIND(path_method, set_path_method, print_path_method)
 KIND(each, set_each, print_each)
 KIND(oid, set_oid, print_text)
 KIND(method, set_method, print_method)
@@ -470,7 +489,7 @@ KIND(list, set_list, print_list)
 
 _Static_assert(offsetof(struct dk_settings, servers) == 0, "a server's option is at the same place in each");
 _Static_assert(DK_ONLY_DOWNLOAD == 1 && DK_ONLY_UPLOAD == 2 && DK_ONLY_LATENCY == 4 && DK_ONLY_WIRE == 8 &&
-                   DK_ONLY_RESPONSIVENESS == 16,
+                   DK_ONLY_RESPONSIVENESS == 16 && DK_ONLY_DNS == 32 && DK_ONLY_PATH == 64,
                "the order of test.only");
 
 static const struct dk_option options[] = {
@@ -513,8 +532,8 @@ static const struct dk_option options[] = {
      .help = N_("with stop = precise: half of the 95 % interval, of the rate")},
     {"test", "max_bytes", NULL, BYTES("1MB", "100GB"), .fallback = "15GB", FIELD(max_bytes),
      .help = N_("most data in each direction")},
-    {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency, wire, responsiveness"),
-     .fallback = "download,upload,latency,responsiveness", FIELD(only),
+    {"test", "only", "only", KEPT_AS("list of", list, "download, upload, latency, wire, responsiveness, dns, path"),
+     .fallback = "download,upload,latency,responsiveness,dns,path", FIELD(only),
      .help = N_("what to measure; wire: capture the headers of the test's own packets")},
     {"test", "family", "family", ONE_OF(family, "any, ipv4, ipv6, both"), .fallback = "any", FIELD(family),
      .help = N_("Internet protocol to use; both: two runs, IPv4 and IPv6")},
@@ -534,6 +553,14 @@ static const struct dk_option options[] = {
      FIELD(latency_sampling), .help = N_("when they are sent; poisson: that interval is the mean of random ones")},
     {"latency", "timeout", NULL, DURATION("50ms", "10s"), .fallback = "1s", FIELD(latency_timeout_ns),
      .help = N_("a packet that is not answered by then is lost")},
+
+    {"path", "method", NULL, ONE_OF(path_method, "auto, icmp, udp"), .fallback = "auto", FIELD(path_method),
+     .help = N_("how the way is looked at; auto: by ICMP where it is allowed, else by UDP")},
+
+    {"dns", "servers", NULL, KEPT_AS("text", resolvers, "at most 3 of ADDRESS[:PORT], with commas between"),
+     .fallback = "", FIELD(dns_servers), .help = N_("resolvers to ask beside those of the system")},
+    {"dns", "names", NULL, KEPT_AS("text", names, "at most 3 host names, with commas between"), .fallback = "",
+     FIELD(dns_names), .help = N_("names to ask for beside that of the reference server")},
 
     {"budget", "daily", NULL, BYTES("0B", "1000GB"), .fallback = "0B", FIELD(budget_daily_bytes),
      .help = N_("most data of runs a day on one link; 0B: no limit")},

@@ -19,13 +19,16 @@ enum {
     DK_NAME_SIZE = 128,
     DK_URL_SIZE = 1024,
     DK_NOTE_SIZE = 1024,
+    DK_DNS_LIST_SIZE = 800,
+    DK_DNS_LIST_MAX = 3, // entries of such a list
     DK_SERVERS_MAX = 16, // sections [server NAME]
     DK_ONLY_DOWNLOAD = 1 << 0,
     DK_ONLY_UPLOAD = 1 << 1,
     DK_ONLY_LATENCY = 1 << 2,
     DK_ONLY_WIRE = 1 << 3, // a capture of the test's own packets
     DK_ONLY_RESPONSIVENESS = 1 << 4, // of the loaded line
-    DK_ONLY_ALL = DK_ONLY_DOWNLOAD | DK_ONLY_UPLOAD | DK_ONLY_LATENCY | DK_ONLY_RESPONSIVENESS,
+    DK_ONLY_DNS = 1 << 5,
+    DK_ONLY_PATH = 1 << 6, // path MTU and route
 };
 
 // Texts are UTF-8 without control characters; "" means not set.
@@ -65,6 +68,11 @@ struct dk_settings {
     int64_t latency_interval_ns;
     enum dk_sampling latency_sampling;
     int64_t latency_timeout_ns;
+    // [path]
+    enum dk_path_method path_method;
+    // [dns]
+    char dns_servers[DK_DNS_LIST_SIZE]; // "ADDRESS[:PORT], …"
+    char dns_names[DK_DNS_LIST_SIZE];   // "NAME, …"
     // [budget]
     int64_t budget_daily_bytes, budget_monthly_bytes; // 0: no limit
     char budget_link[DK_NAME_SIZE];                   // that the use is counted under; "": the interface

@@ -10,6 +10,8 @@ struct dk_latency *dk_measurement_latency(struct dk_measurement *measurement, en
         return &measurement->latency_download;
     case DK_PHASE_UPLOAD:
         return &measurement->latency_upload;
+    case DK_PHASE_GATEWAY:
+        return &measurement->latency_gateway;
     case DK_PHASE_IDLE:
         break;
     }
@@ -70,6 +72,8 @@ void dk_measurement_free(struct dk_measurement *measurement)
     free(measurement->latency_idle.series_ns);
     free(measurement->latency_download.series_ns);
     free(measurement->latency_upload.series_ns);
+    free(measurement->latency_gateway.series_ns);
+    free(measurement->dns.queries);
     free(measurement->responsiveness_download.foreign);
     free(measurement->responsiveness_download.self.rtt_ns);
     free(measurement->responsiveness_upload.foreign);

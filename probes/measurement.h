@@ -19,6 +19,7 @@ enum {
     DK_ADDRESS_SIZE = INET6_ADDRSTRLEN,
     DK_RUN_ID_SIZE = 23, // 128 bits in base64url
     DK_WORD_SIZE = 4096, // of a server's word, as JWS
+    DK_DNS_TEXT_SIZE = 254,
 };
 
 // Payload bytes per interval and stream. Row s, column i (bytes[s * count + i]) holds what stream s moved between
@@ -223,23 +224,89 @@ struct dk_wire {
 // Of all that the interface carried, what was not to or from the server, in millionths; 0 when it carried nothing.
 int64_t dk_wire_other_ppm(const struct dk_wire *wire);
 
+// One question to one resolver. OK: it was answered, whatever the answer is.
+struct dk_dns_query {
+    char server[DK_ADDRESS_SIZE]; // numeric
+    int64_t port;
+    bool configured;              // by the settings, not by the system
+    char name[DK_DNS_TEXT_SIZE];
+    bool ipv6;                    // AAAA, not A
+    enum dk_transport transport;
+    enum dk_status status;
+    enum dk_dns_failure failure;  // NONE when OK
+    int64_t response_ns;          // over TCP, the handshake included; from here on 0 without an answer
+    int64_t rcode;                // 0 … 4095, as IANA lists them
+    bool truncated, authenticated; // TC, AD
+    int64_t answers;              // addresses
+    int64_t unrelated;            // records about something else
+    // Counted, never believed: what was no message, and messages that answer something else.
+    int64_t malformed, mismatched;
+};
+
+struct dk_dns {
+    enum dk_status status; // OK: at least one query was answered
+    char reason[DK_REASON_SIZE];
+    int64_t timeout_ns;
+    size_t count;
+    struct dk_dns_query *queries; // `count` of them, owned by the measurement; NULL when there are none
+};
+
+// The longest IP packet that passes to the server in one piece (docs/methodology.md, "The way").
+struct dk_path_mtu {
+    enum dk_status status; // OK: at least one packet was answered
+    char reason[DK_REASON_SIZE];
+    int64_t kernel_bytes;   // what the kernel takes for it; -1 when it does not say
+    int64_t answered_bytes; // the longest packet that was answered: the path MTU, or, at least, a lower bound
+    int64_t passed_not_bytes; // the shortest that did not pass; 0: none, it is the link's own MTU
+    bool told;       // a router said that packets were too big
+    bool black_hole; // longer packets vanish, and no router says so
+};
+
+// What answers at a distance of so many routers.
+enum { DK_HOPS_MAX = 30, DK_HOP_PROBES = 3 };
+struct dk_hop {
+    char address[DK_ADDRESS_SIZE]; // the first that answered; "" when none did
+    bool several;                  // others have answered too
+    int64_t rtt_ns[DK_HOP_PROBES]; // -1: no answer
+};
+
+struct dk_route {
+    enum dk_status status; // OK: at least one hop answered
+    char reason[DK_REASON_SIZE];
+    bool reached;     // the last hop is the server
+    bool unreachable; // the last hop says that there is no way on
+    size_t count;     // of the hops, to the last that answered
+    struct dk_hop hops[DK_HOPS_MAX];
+};
+
+struct dk_way_found {
+    bool asked;                 // false: the rest means nothing
+    enum dk_path_method method; // AUTO: none
+    struct dk_path_mtu mtu;
+    struct dk_route route;
+};
+
 struct dk_measurement {
     struct dk_server server;
     size_t candidate_count; // 0: there was no choice
     struct dk_candidate candidates[DK_CANDIDATES_MAX];
     struct dk_throughput download, upload;
     struct dk_latency latency_idle, latency_download, latency_upload;
+    struct dk_latency latency_gateway; // the first part of the way, idle; the others go all of it
+    struct dk_dns dns;
+    struct dk_way_found path;
     struct dk_responsiveness responsiveness_download, responsiveness_upload;
     struct dk_wire wire;
     char word[DK_WORD_SIZE]; // what the server answered when it was asked for its word; "" when it gave none
     int64_t data_used_bytes; // both directions, all probes
 };
 
-// What the line does while round-trip times are taken.
+// What the line does while round-trip times are taken, and to where.
 enum dk_phase {
     DK_PHASE_IDLE,
     DK_PHASE_DOWNLOAD,
     DK_PHASE_UPLOAD,
+    DK_PHASE_GATEWAY, // idle, and to the gateway only
 };
 
 // Makes `latency`, with its series, that of the phase; what the phase had before is freed.

@@ -43,6 +43,7 @@ struct dk_plan {
     const char *ca_file;     // PEM bundle to trust instead of the system's; "" for the system's
     const char *interface;   // bind to this interface; "" for any
     const char *link;        // the interface that the route leaves by, whose bytes are counted; "" when not known
+    const char *gateway;     // numeric, with %INTERFACE where it is link-local; "" when there is none
     const char *user_agent;  // "dokiem/VERSION"
     enum dk_family family;
     int64_t streams;         // 1 … DK_STREAMS_MAX
@@ -61,6 +62,9 @@ struct dk_plan {
     int64_t latency_interval_ns; // POISSON: the mean
     enum dk_sampling latency_sampling;
     int64_t latency_timeout_ns;
+    enum dk_path_method path_method;
+    const char *dns_servers; // "ADDRESS[:PORT], …", to ask beside the system's; "" for none
+    const char *dns_names;   // "NAME, …", to ask for beside the server's; "" for none
     const struct dk_raw_sockets *raw; // NULL: opened when needed
 };
 

@@ -56,12 +56,21 @@ bool dk_socket_address(const char *text, uint16_t port, struct sockaddr_storage 
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
 
+    char address[INET6_ADDRSTRLEN];
+    size_t span = strcspn(text, "%");
+
     if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
         memcpy(out, &v4, sizeof v4);
         *len = sizeof v4;
         return true;
     }
-    if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1) {
+    if (span >= sizeof address)
+        return false;
+    memcpy(address, text, span);
+    address[span] = '\0';
+    if (text[span] == '%')
+        v6.sin6_scope_id = if_nametoindex(text + span + 1);
+    if (inet_pton(AF_INET6, address, &v6.sin6_addr) == 1 && (text[span] == '\0' || v6.sin6_scope_id != 0)) {
         memcpy(out, &v6, sizeof v6);
         *len = sizeof v6;
         return true;

@@ -104,3 +104,25 @@ bool dk_text_is_clean(const char *text, size_t len)
     }
     return true;
 }
+
+void dk_text_cleaned(const char *text, char *out, size_t size)
+{
+    size_t left = strnlen(text, size - 1), at = 0;
+
+    while (left > 0) {
+        size_t count = 1;
+
+        while (count < 4 && count < left && !dk_text_is_clean(text, count))
+            count++;
+        if (dk_text_is_clean(text, count)) {
+            memcpy(out + at, text, count);
+        } else {
+            count = 1;
+            out[at] = '?';
+        }
+        at += count;
+        text += count;
+        left -= count;
+    }
+    out[at] = '\0';
+}

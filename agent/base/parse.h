@@ -18,3 +18,6 @@ bool dk_parse_decimal(const char *text, size_t len, int64_t scale, int64_t min, 
 // True when the `len` bytes are valid UTF-8 (RFC 3629) without control characters (U+0000–U+001F, U+007F–U+009F) and
 // without the bidirectional overrides that let text show as what it is not (U+202A–U+202E, U+2066–U+2069).
 bool dk_text_is_clean(const char *text, size_t len);
+
+// Copies `text`, cut to fit `size` bytes, with '?' for every byte that is not part of clean text.
+void dk_text_cleaned(const char *text, char *out, size_t size);

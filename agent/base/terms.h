@@ -84,6 +84,26 @@
     X(KERNEL, "kernel") /* the kernel, both times of every round trip */                                     \
     X(MIXED, "mixed")   /* now one, now the other */
 
+// Why a DNS query was not answered.
+#define DK_DNS_FAILURE_LIST(X)                                                                               \
+    X(NONE, "none")                                                                                          \
+    X(TIMEOUT, "timeout")                                                                                    \
+    X(REFUSED, "refused")         /* nobody listens there */                                                 \
+    X(UNREACHABLE, "unreachable") /* no way there, or the device may not send */                             \
+    X(CLOSED, "closed")           /* the connection ended before the answer */                               \
+    X(MALFORMED, "malformed")     /* what came is no DNS message */                                          \
+    X(MISMATCHED, "mismatched")   /* what came is no answer to the question */
+
+#define DK_TRANSPORT_LIST(X)                                                                                 \
+    X(UDP, "udp")                                                                                            \
+    X(TCP, "tcp")
+
+// What the way to the server is looked at with.
+#define DK_PATH_METHOD_LIST(X)                                                                               \
+    X(AUTO, "auto") /* of a setting: icmp where it is allowed, else udp */                                   \
+    X(ICMP, "icmp")                                                                                          \
+    X(UDP, "udp")
+
 // How the moments of sending are chosen.
 #define DK_SAMPLING_LIST(X)                                                                                  \
     X(PERIODIC, "periodic") /* RFC 3432: always the same interval */                                         \
@@ -128,6 +148,9 @@
     X(outcome, OUTCOME)                                                                                      \
     X(method, METHOD)                                                                                        \
     X(timestamps, TIMESTAMPS)                                                                                \
+    X(dns_failure, DNS_FAILURE)                                                                              \
+    X(transport, TRANSPORT)                                                                                  \
+    X(path_method, PATH_METHOD)                                                                              \
     X(sampling, SAMPLING)                                                                                    \
     X(confidence, CONFIDENCE)                                                                                \
     X(path, PATH)                                                                                            \
@@ -172,6 +195,15 @@ enum dk_method { DK_METHOD_LIST(X) };
 #undef X
 #define X(name, text) DK_TIMESTAMPS_##name,
 enum dk_timestamps { DK_TIMESTAMPS_LIST(X) };
+#undef X
+#define X(name, text) DK_DNS_FAILURE_##name,
+enum dk_dns_failure { DK_DNS_FAILURE_LIST(X) };
+#undef X
+#define X(name, text) DK_TRANSPORT_##name,
+enum dk_transport { DK_TRANSPORT_LIST(X) };
+#undef X
+#define X(name, text) DK_PATH_METHOD_##name,
+enum dk_path_method { DK_PATH_METHOD_LIST(X) };
 #undef X
 #define X(name, text) DK_SAMPLING_##name,
 enum dk_sampling { DK_SAMPLING_LIST(X) };

@@ -40,7 +40,10 @@ enum dk_clock_state {
 #undef X
 };
 
-enum { DK_LINK_STATE_SIZE = 16 };
+enum {
+    DK_LINK_STATE_SIZE = 16,
+    DK_GATEWAY_SIZE = INET6_ADDRSTRLEN + IF_NAMESIZE + 1,
+};
 
 struct dk_link {
     char interface[IF_NAMESIZE]; // that the route to the server leaves by; "" when there is no route
@@ -51,6 +54,7 @@ struct dk_link {
     int64_t mtu_bytes;                      // -1 when not known
     int64_t speed_bps;                      // what the driver says (Ethernet); -1 when not known
     char local_address[INET6_ADDRSTRLEN];   // numeric; "" when not known
+    char gateway[DK_GATEWAY_SIZE]; // numeric, of the route to the server, "fe80::1%IF" where it is link-local; "": none
     bool ipv4, ipv6;                        // a global-scope address of the family is on the interface
     enum dk_technology technology;          // declared or, later, observed; UNKNOWN when neither
     enum dk_technology technology_declared; // UNKNOWN when it was not declared

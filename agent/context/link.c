@@ -67,9 +67,11 @@ static bool find_source(const char *server, struct sockaddr_storage *source)
 }
 
 // Addresses for documentation (RFC 5737, RFC 3849): a route to them is the default route.
+static const char somewhere[] = "192.0.2.1", somewhere_v6[] = "2001:db8::1";
+
 static bool find_default_source(struct sockaddr_storage *source)
 {
-    return find_source("192.0.2.1", source) || find_source("2001:db8::1", source);
+    return find_source(somewhere, source) || find_source(somewhere_v6, source);
 }
 
 static bool is_global(const struct sockaddr *address)
@@ -191,6 +193,11 @@ void dk_link_gather(const char *server_address, const char *interface, struct dk
                           sizeof out->local_address);
             }
     }
-    if (out->interface[0] != '\0')
-        describe_device(out, read_addresses(out, list, routed ? source->sa_family : AF_UNSPEC));
+    if (out->interface[0] == '\0')
+        return;
+    dk_route_gateway(server_address[0] != '\0'               ? server_address
+                     : routed && source->sa_family == AF_INET6 ? somewhere_v6
+                                                               : somewhere,
+                     interface, out->gateway);
+    describe_device(out, read_addresses(out, list, routed ? source->sa_family : AF_UNSPEC));
 }

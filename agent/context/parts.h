@@ -30,6 +30,14 @@ bool dk_uevent_get(const char *text, size_t len, const char *key, char *out, siz
 // fit.
 bool dk_os_release_get(const char *text, size_t len, const char *key, char *out, size_t size);
 
+// The gateway that an answer of the kernel to RTM_GETROUTE names, as in struct dk_link; "" when there is none, or it is
+// no such answer. rtnetlink(7). Pure but for the name of an interface.
+void dk_route_gateway_get(const void *answer, size_t len, char out[static DK_GATEWAY_SIZE]);
+
+// The gateway on the way to a numeric address, by `interface` ("" for any); "" when there is none. Asks the kernel, and
+// sends nothing.
+void dk_route_gateway(const char *address, const char *interface, char out[static DK_GATEWAY_SIZE]);
+
 // The three parts of dk_context_gather, with its parameters. Each fills all of *out but the technology.
 void dk_link_gather(const char *server_address, const char *interface, struct dk_link *out);
 void dk_clock_gather(struct dk_clock *out);

@@ -353,6 +353,8 @@ enum dk_err dk_record_read_figures(const char *json, size_t len, struct dk_recor
     get_latency(&r, latency, "idle", &figures.measurement.latency_idle);
     get_latency(&r, latency, "download", &figures.measurement.latency_download);
     get_latency(&r, latency, "upload", &figures.measurement.latency_upload);
+    if (json_object_get(latency, "gateway") != NULL) // older records have none
+        get_latency(&r, latency, "gateway", &figures.measurement.latency_gateway);
     get_loaded_minus_idle(&r, latency, "download", &figures.loaded_minus_idle_download_ns);
     get_loaded_minus_idle(&r, latency, "upload", &figures.loaded_minus_idle_upload_ns);
     get_responsiveness(&r, json_object_get(root, "responsiveness"), "download",

@@ -5,6 +5,7 @@
 #include "agent/base/parse.h"
 #include "agent/record/json.h"
 #include "agent/record/responsiveness.h"
+#include "agent/record/way.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -98,24 +99,8 @@ static void put_text_if_set(struct builder *b, json_t *object, const char *key, 
 static void put_reason(struct builder *b, json_t *object, const char *key, const char *text)
 {
     char clean[DK_REASON_SIZE];
-    size_t left = strnlen(text, sizeof clean - 1), at = 0;
 
-    while (left > 0) {
-        size_t count = 1;
-
-        while (count < 4 && count < left && !dk_text_is_clean(text, count))
-            count++;
-        if (dk_text_is_clean(text, count)) {
-            memcpy(clean + at, text, count);
-        } else {
-            count = 1;
-            clean[at] = '?';
-        }
-        at += count;
-        text += count;
-        left -= count;
-    }
-    clean[at] = '\0';
+    dk_text_cleaned(text, clean, sizeof clean);
     put_text(b, object, key, clean);
 }
 
@@ -242,6 +227,7 @@ static void put_link(struct builder *b, json_t *root, const struct dk_record_fac
     put_known(b, object, "mtu_bytes", link->mtu_bytes);
     put_known(b, object, "speed_bps", link->speed_bps);
     put_network(b, object, "local_address", link->local_address);
+    put_network(b, object, "gateway", link->gateway);
     put(b, object, "ipv4", json_boolean(link->ipv4));
     put(b, object, "ipv6", json_boolean(link->ipv6));
     put_text_if_set(b, object, "state", link->state);
@@ -582,12 +568,17 @@ static void put_figures(struct builder *b, json_t *root, const struct dk_record_
     put_latency(b, latency, "idle", &measurement->latency_idle, facts);
     put_latency(b, latency, "download", &measurement->latency_download, facts);
     put_latency(b, latency, "upload", &measurement->latency_upload, facts);
+    put_latency(b, latency, "gateway", &measurement->latency_gateway, facts);
 
     json_t *responsiveness = put_object(b, root, "responsiveness");
 
     put_responsiveness(b, responsiveness, "download", &measurement->responsiveness_download, facts);
     put_responsiveness(b, responsiveness, "upload", &measurement->responsiveness_upload, facts);
     put_wire(b, root, facts);
+    if (measurement->dns.status != DK_STATUS_NOT_MEASURED || measurement->dns.reason[0] != '\0')
+        put(b, root, "dns", dk_way_dns(&measurement->dns, facts->context->link.local_address));
+    if (measurement->path.asked)
+        put(b, root, "path", dk_way_path(&measurement->path, facts->context->link.local_address));
 }
 
 static void put_validity(struct builder *b, json_t *root, const struct dk_validity *validity)

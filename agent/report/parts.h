@@ -15,6 +15,10 @@ void dk_part_verdict(struct dk_markup *m, const json_t *record, bool believed);
 // A reason in the record's own words (English), as a paragraph; nothing when it is "".
 void dk_part_reason(struct dk_markup *m, const char *reason);
 
+// What is known of the way to the server: to the gateway and beyond, path MTU, route, resolvers. Nothing when the
+// record has nothing of it.
+void dk_part_way(struct dk_markup *m, const json_t *record, int level);
+
 // How the record can be checked by whoever holds only the paper, and how the check went when the page was
 // made.
 void dk_part_proof(struct dk_markup *m, const struct dk_report_item *item, int level);

@@ -509,6 +509,7 @@ static void add_plots(struct dk_markup *m, const json_t *record, int level)
         dk_markup_add(m, "</p>\n");
         add_throughputs(m, record);
     }
+    dk_part_way(m, record, level);
     dk_part_heading(m, level, _("Latency"));
     dk_plot_latency(m, record);
     dk_plot_latency_shares(m, record);

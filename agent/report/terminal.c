@@ -191,6 +191,78 @@ static void report_latency(const struct page *page, const char *label, const str
               dk_method_text(figure->method), min, p95, (long long)figure->lost, (long long)figure->sent);
 }
 
+// The two parts of the way: to the gateway, and beyond it.
+static void report_parts(const struct page *page, const struct dk_latency *gateway, const struct dk_latency *all)
+{
+    char median[AMOUNT_SIZE], min[AMOUNT_SIZE], p95[AMOUNT_SIZE], mark[AMOUNT_SIZE + 8];
+    int64_t beyond_ns = all->rtt_median_ns - gateway->rtt_median_ns;
+
+    if (gateway->status != DK_STATUS_OK)
+        return;
+    format_ms(gateway->rtt_median_ns, median);
+    format_ms(gateway->rtt_min_ns, min);
+    format_ms(gateway->rtt_p95_ns, p95);
+    snprintf(mark, sizeof mark, "%8s ms", median);
+    paragraph(page, _("- gateway"), COLOUR_NONE, mark,
+              _("(to the gateway: %s, median; min %s, p95 %s; lost %lld of %lld)"),
+              dk_method_text(gateway->method), min, p95, (long long)gateway->lost, (long long)gateway->sent);
+    if (all->status != DK_STATUS_OK || beyond_ns <= 0)
+        return;
+    format_ms(beyond_ns, median);
+    snprintf(mark, sizeof mark, "%8s ms", median);
+    paragraph(page, _("- beyond"), COLOUR_NONE, mark, "%s", _("(from the gateway to the server: the rest)"));
+}
+
+// How the resolvers answered, in one line.
+static void report_dns(const struct page *page, const struct dk_dns *dns)
+{
+    int64_t answered = 0, best_ns = 0, unbelieved = 0;
+    char best[AMOUNT_SIZE], mark[AMOUNT_SIZE + 8];
+
+    if (dns->status == DK_STATUS_FAILED)
+        missing(page, "DNS", dns->status, dns->reason);
+    if (dns->status != DK_STATUS_OK)
+        return;
+    for (size_t i = 0; i < dns->count; i++) {
+        const struct dk_dns_query *query = &dns->queries[i];
+
+        unbelieved += query->malformed + query->mismatched;
+        if (query->status != DK_STATUS_OK)
+            continue;
+        answered++;
+        if (best_ns == 0 || query->response_ns < best_ns)
+            best_ns = query->response_ns;
+    }
+    format_ms(best_ns, best);
+    snprintf(mark, sizeof mark, "%8s ms", best);
+    paragraph(page, "DNS", COLOUR_NONE, mark, _("(the fastest answer; %lld of %lld queries answered)"),
+              (long long)answered, (long long)dns->count);
+    if (unbelieved > 0)
+        paragraph(page, "", COLOUR_NONE, "", _("%lld answers were false or broken, and not believed"),
+                  (long long)unbelieved);
+}
+
+static void report_path(const struct page *page, const struct dk_way_found *path)
+{
+    const struct dk_path_mtu *mtu = &path->mtu;
+    const struct dk_route *route = &path->route;
+    const char *label = _("Way");
+
+    if (!path->asked)
+        return;
+    if (mtu->status == DK_STATUS_OK) {
+        paragraph(page, label, COLOUR_NONE, "", _("path MTU %lld bytes"), (long long)mtu->answered_bytes);
+        label = "";
+    }
+    if (mtu->status == DK_STATUS_OK && mtu->black_hole)
+        paragraph(page, "", COLOUR_NONE, "", "%s",
+                  _("longer packets vanish and nobody says so: a black hole is suspected"));
+    if (route->status == DK_STATUS_OK)
+        paragraph(page, label, COLOUR_NONE, "",
+                  route->reached ? _("hops to the server: %lld") : _("hops seen, without the server: %lld"),
+                  (long long)route->count);
+}
+
 // How much longer round trips take under that load.
 static void report_loaded_latency(const struct page *page, const char *label, const struct dk_measurement *m,
                                   const struct dk_latency *figure)
@@ -342,10 +414,13 @@ void dk_report_result(FILE *out, const struct dk_terminal *terminal, const struc
         report_throughput(&page, _("Download"), &m->download);
         report_throughput(&page, _("Upload"), &m->upload);
         report_latency(&page, _("Latency"), &m->latency_idle);
+        report_parts(&page, &m->latency_gateway, &m->latency_idle);
         report_loaded_latency(&page, _("- download"), m, &m->latency_download);
         report_loaded_latency(&page, _("- upload"), m, &m->latency_upload);
         report_responsiveness(&page, _("RPM, download"), &m->responsiveness_download);
         report_responsiveness(&page, _("RPM, upload"), &m->responsiveness_upload);
+        report_dns(&page, &m->dns);
+        report_path(&page, &m->path);
         report_wire(&page, &m->wire);
         if (input->verdict != NULL)
             report_verdict(&page, input->verdict);

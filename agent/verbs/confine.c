@@ -3,6 +3,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/language.h"
+#include "agent/base/network.h"
 #include "agent/base/sandbox.h"
 #include "agent/journal/captures.h"
 #include "agent/journal/journal.h"
@@ -102,12 +103,30 @@ static long port_of(const char *url, long fallback)
     return port;
 }
 
+// Those of [dns] servers.
+static void add_resolver_ports(struct dk_sandbox *wanted, const char *list)
+{
+    while (*list != '\0') {
+        size_t span = strcspn(list, ","), len = span;
+        char address[INET6_ADDRSTRLEN];
+        int64_t port = 0;
+
+        while (len > 0 && list[len - 1] == ' ')
+            len--;
+        if (dk_address_port(list, len, PORT_DNS, address, &port))
+            add_port(wanted, (long)port);
+        list += span;
+        list += strspn(list, ", ");
+    }
+}
+
 static void add_ports(struct dk_sandbox *wanted, const struct dk_settings *settings)
 {
     // As libcurl looks for them; the collector and the time-stamping authority may be behind a proxy.
     static const char *const proxies[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
 
     add_port(wanted, PORT_DNS);
+    add_resolver_ports(wanted, settings->dns_servers);
     for (size_t i = 0; i < settings->server_count; i++) {
         const struct dk_server_settings *server = &settings->servers[i];
 

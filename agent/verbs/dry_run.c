@@ -61,6 +61,8 @@ static void print_effort(const struct dk_settings *settings)
 
     if (settings->only & DK_ONLY_LATENCY)
         usual_ns += settings->latency_count * settings->latency_interval_ns;
+    if (settings->only & (DK_ONLY_DNS | DK_ONLY_PATH))
+        usual_ns += DK_NS_PER_S;
     label(_("Time"));
     printf(_("about %lld s, at most %lld s\n"), (long long)(usual_ns / DK_NS_PER_S),
            (long long)(bound.duration_ns / DK_NS_PER_S));

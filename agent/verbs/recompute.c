@@ -165,6 +165,7 @@ static void recompute_figures(struct differences *differences, struct dk_record_
     recompute_latency(differences, "latency.idle", &m->latency_idle);
     recompute_latency(differences, "latency.download", &m->latency_download);
     recompute_latency(differences, "latency.upload", &m->latency_upload);
+    recompute_latency(differences, "latency.gateway", &m->latency_gateway);
     recompute_loaded_minus_idle(differences, "latency.download", m, &m->latency_download,
                                 figures->loaded_minus_idle_download_ns);
     recompute_loaded_minus_idle(differences, "latency.upload", m, &m->latency_upload,

@@ -19,12 +19,15 @@
 enum {
     TURN_DATAGRAMS = 64,
     WIRE_BYTES = DK_ECHO_SIZE + 40, // with the IPv6 header
+    GATEWAY_COUNT = 10,
     ECHO_REPLY = 0,
     RAW_ICMP_FILTER = 1, // ICMP_FILTER of raw(7); <linux/icmp.h> does not go with <net/if.h>
 };
 
 struct dk_probe_run {
     struct dk_rounds rounds;
+    struct dk_plan plan; // of the rounds
+    const struct dk_probe *probe;
     int fd;
     bool ipv6;
     bool raw;       // gets the answers to everybody's pings, on IPv4 with the IP header
@@ -34,7 +37,7 @@ struct dk_probe_run {
     struct dk_instant last; // when a packet was sent or read
     uint16_t identifier;    // the kernel puts another one where the socket is not raw
     uint64_t token;
-    char peer[DK_SOCKET_NAME_SIZE];
+    char peer[DK_SOCKET_NAME_SIZE]; // for a reason
 };
 
 static void stop(void *argument)
@@ -200,19 +203,25 @@ void dk_icmp_close_raw(struct dk_raw_sockets *raw)
     *raw = (struct dk_raw_sockets){-1, -1};
 }
 
-// Opens the socket to the server; what is wrong is the result.
-static void begin(struct dk_probe_run *run, const char *server)
+// Opens the socket to the peer; what is wrong is the result.
+static void begin(struct dk_probe_run *run, const char *peer)
 {
     struct sockaddr_storage address = {0};
     socklen_t len = 0;
     char reason[DK_REASON_SIZE];
 
-    if (!dk_socket_address(server, 0, &address, &len)) {
-        dk_rounds_finish(&run->rounds, DK_STATUS_NOT_MEASURED, "the server was not reached and has no address to ping");
+    if (!dk_socket_address(peer, 0, &address, &len)) {
+        dk_rounds_finish(&run->rounds, DK_STATUS_NOT_MEASURED,
+                         run->probe == &dk_probe_gateway ? "there is no gateway on the way to the server"
+                                                         : "the server was not reached and has no address to ping");
         return;
     }
     run->ipv6 = address.ss_family == AF_INET6;
-    dk_socket_describe((struct sockaddr *)&address, len, run->peer);
+    // A record does not tell the addresses of the user's own network.
+    if (run->probe == &dk_probe_gateway)
+        snprintf(run->peer, sizeof run->peer, "the gateway");
+    else
+        dk_socket_describe((struct sockaddr *)&address, len, run->peer);
     run->fd = open_socket(address.ss_family, run->rounds.plan->raw, &run->raw);
     if (run->fd < 0 && (errno == EPERM || errno == EACCES)) {
         dk_rounds_finish(&run->rounds, DK_STATUS_NOT_MEASURED,
@@ -222,7 +231,7 @@ static void begin(struct dk_probe_run *run, const char *server)
     }
     if (!dk_datagram_open(run->fd, run->rounds.plan->interface, (struct sockaddr *)&address, len, reason,
                           sizeof reason))
-        fail(run, reason);
+        fail(run, run->probe == &dk_probe_gateway ? "the gateway cannot be reached" : reason);
     else if (dk_loop_watch(run->rounds.loop, run->fd, POLLIN, on_readable, run) != DK_OK)
         fail(run, "loop: no free slot");
     else
@@ -240,26 +249,57 @@ static void icmp_free(struct dk_probe_run *run)
     free(run);
 }
 
-static enum dk_err icmp_start(struct dk_loop *loop, const struct dk_plan *plan, const struct dk_measurement *measured,
-                              struct dk_probe_run **out, struct dk_fault *fault)
+static enum dk_err start(const struct dk_probe *probe, struct dk_loop *loop, const struct dk_plan *plan,
+                         const char *peer, struct dk_probe_run **out, struct dk_fault *fault)
 {
     struct dk_probe_run *run = calloc(1, sizeof *run);
 
-    if (run == NULL || dk_rounds_init(&run->rounds, loop, plan, DK_METHOD_ICMP, &carrier, run) != DK_OK) {
+    if (run != NULL)
+        run->plan = *plan;
+    if (run == NULL || dk_rounds_init(&run->rounds, loop, &run->plan, DK_METHOD_ICMP, &carrier, run) != DK_OK) {
         free(run);
-        return dk_fail(fault, DK_ERR_MEMORY, "icmp", NULL, "out of memory");
+        return dk_fail(fault, DK_ERR_MEMORY, probe->name, NULL, "out of memory");
     }
+    run->probe = probe;
     run->fd = -1;
     run->began = dk_mono_now();
-    run->rounds.optional = plan->latency_method != DK_METHOD_ICMP;
+    run->rounds.optional = probe == &dk_probe_gateway || plan->latency_method != DK_METHOD_ICMP;
     if (getrandom(&run->token, sizeof run->token, 0) != (ssize_t)sizeof run->token) {
         icmp_free(run);
-        return dk_fail(fault, DK_ERR_INTERNAL, "icmp", NULL, "no randomness");
+        return dk_fail(fault, DK_ERR_INTERNAL, probe->name, NULL, "no randomness");
     }
     run->identifier = (uint16_t)(run->token >> 48);
-    begin(run, measured->server.address);
+    begin(run, peer);
     *out = run;
     return DK_OK;
+}
+
+static enum dk_err icmp_start(struct dk_loop *loop, const struct dk_plan *plan, const struct dk_measurement *measured,
+                              struct dk_probe_run **out, struct dk_fault *fault)
+{
+    return start(&dk_probe_icmp, loop, plan, measured->server.address, out, fault);
+}
+
+// What is sent to the gateway does not depend on what is sent to the server.
+static struct dk_plan gateway_plan(const struct dk_plan *plan)
+{
+    struct dk_plan out = *plan;
+
+    out.phase = DK_PHASE_GATEWAY;
+    out.latency_count = GATEWAY_COUNT;
+    out.latency_interval_ns = 20 * DK_NS_PER_MS;
+    out.latency_timeout_ns = DK_NS_PER_S;
+    return out;
+}
+
+static enum dk_err gateway_start(struct dk_loop *loop, const struct dk_plan *plan,
+                                 const struct dk_measurement *measured, struct dk_probe_run **out,
+                                 struct dk_fault *fault)
+{
+    struct dk_plan own = gateway_plan(plan);
+    bool is_server = strcmp(plan->gateway, measured->server.address) == 0; // then nothing lies between
+
+    return start(&dk_probe_gateway, loop, &own, is_server ? "" : plan->gateway, out, fault);
 }
 
 static bool icmp_done(const struct dk_probe_run *run)
@@ -282,10 +322,24 @@ static int64_t icmp_max_bytes(const struct dk_plan *plan)
     return plan->latency_count * 2 * WIRE_BYTES;
 }
 
+static int64_t gateway_max_bytes(const struct dk_plan *plan)
+{
+    struct dk_plan own = gateway_plan(plan);
+
+    return icmp_max_bytes(&own);
+}
+
+static int64_t gateway_max_duration_ns(const struct dk_plan *plan)
+{
+    struct dk_plan own = gateway_plan(plan);
+
+    return dk_rounds_max_duration_ns(&own);
+}
+
 static void icmp_progress(const struct dk_probe_run *run, struct dk_progress *out)
 {
     *out = (struct dk_progress){
-        .probe = dk_probe_icmp.name,
+        .probe = run->probe->name,
         .elapsed_ns = dk_mono_diff_ns(dk_mono_now(), run->began),
         .duration_ns = (int64_t)run->rounds.wanted * run->rounds.interval_ns,
         .bytes = ((int64_t)run->rounds.sent + run->rounds.answered) * WIRE_BYTES,
@@ -307,6 +361,21 @@ const struct dk_probe dk_probe_icmp = {
     .max_bytes = icmp_max_bytes,
     .max_duration_ns = dk_rounds_max_duration_ns,
     .start = icmp_start,
+    .done = icmp_done,
+    .cancel = icmp_cancel,
+    .conclude = icmp_conclude,
+    .progress = icmp_progress,
+    .fill = icmp_fill,
+    .free = icmp_free,
+};
+
+const struct dk_probe dk_probe_gateway = {
+    .name = "gateway",
+    .help = N_("round-trip times of ICMP echo requests to the gateway"),
+    .privilege = DK_PRIVILEGE_PING,
+    .max_bytes = gateway_max_bytes,
+    .max_duration_ns = gateway_max_duration_ns,
+    .start = gateway_start,
     .done = icmp_done,
     .cancel = icmp_cancel,
     .conclude = icmp_conclude,

@@ -11,6 +11,10 @@
 // is allowed NOT_MEASURED, and the reason says how to allow it.
 extern const struct dk_probe dk_probe_icmp;
 
+// The same to the gateway of the plan, 10 of them 20 ms apart, as the latency of DK_PHASE_GATEWAY: the first part of
+// the way. NOT_MEASURED where there is no gateway or it does not answer.
+extern const struct dk_probe dk_probe_gateway;
+
 // Opens raw sockets for dk_plan.raw, for a caller that will give up CAP_NET_RAW. Where ping sockets are allowed none
 // are needed, and none opened. dk_icmp_close_raw closes them.
 struct dk_raw_sockets dk_icmp_open_raw(void);

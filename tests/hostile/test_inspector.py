@@ -116,7 +116,7 @@ class Inspector(unittest.TestCase):
     def test_a_dry_run_touches_nothing(self):
         done = self.agent.run("run", "--dry-run", "--server", "192.0.2.1", "--technology", "fixed")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        for words in ("http://192.0.2.1", "200.00 Mb/s", "about 22 s", "Nothing was measured"):
+        for words in ("http://192.0.2.1", "200.00 Mb/s", "about 23 s", "Nothing was measured"):
             self.assertIn(words, done.stdout)
         self.assertEqual(self.agent.run("list", "--format", "json").stdout, "")
 

@@ -125,6 +125,7 @@ static struct dk_context context(enum dk_technology technology)
                  .mtu_bytes = 1500,
                  .speed_bps = -1,
                  .local_address = "10.20.30.40",
+                 .gateway = "10.20.30.1",
                  .ipv4 = true,
                  .technology = technology,
                  .technology_declared = technology},
@@ -134,6 +135,25 @@ static struct dk_context context(enum dk_technology technology)
 
     out.link_after = out.link;
     return out;
+}
+
+static void add_queries(struct dk_dns *dns)
+{
+    static const struct dk_dns_query queries[] = {
+        {.server = "10.20.30.1", .port = 53, .name = "speed.example.vn", .status = DK_STATUS_OK,
+         .response_ns = 11 * DK_NS_PER_MS, .authenticated = true, .answers = 2},
+        {.server = "203.0.113.53", .port = 5353, .configured = true, .name = "speed.example.vn", .ipv6 = true,
+         .transport = DK_TRANSPORT_TCP, .status = DK_STATUS_OK, .response_ns = 43 * DK_NS_PER_MS, .rcode = 3,
+         .truncated = true, .unrelated = 1, .mismatched = 2},
+        {.server = "2001:db8::53", .port = 53, .configured = true, .name = "speed.example.vn",
+         .status = DK_STATUS_FAILED, .failure = DK_DNS_FAILURE_MALFORMED, .malformed = 32},
+    };
+
+    dns->queries = malloc(sizeof queries);
+    if (dns->queries == NULL)
+        abort();
+    memcpy(dns->queries, queries, sizeof queries);
+    dns->count = sizeof queries / sizeof queries[0];
 }
 
 void dk_sample_judge(struct dk_sample *sample)
@@ -197,6 +217,7 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
         .download = throughput(download_bps),
         .upload = throughput(download_bps / 3),
         .latency_idle = latency(20 * DK_NS_PER_MS),
+        .latency_gateway = latency(DK_NS_PER_MS),
         .latency_download = {.status = DK_STATUS_NOT_MEASURED, .reason = "not asked for"},
         .latency_upload = {.status = DK_STATUS_NOT_MEASURED, .reason = "not asked for"},
         .responsiveness_download = responsiveness(),
@@ -213,11 +234,22 @@ void dk_sample_make(struct dk_sample *out, enum dk_technology technology, int64_
                  .syn = {9, 31000000, 33500000, 52000000, 52000000},
                  .rtt_ack = {8000, 30900000, 61000000, 92000000, 140000000},
                  .rtt_timestamp = {0, -1, -1, -1, -1}},
+        .path = {.asked = true,
+                 .method = DK_PATH_METHOD_ICMP,
+                 .mtu = {.status = DK_STATUS_OK, .kernel_bytes = 1500, .answered_bytes = 1420,
+                         .passed_not_bytes = 1421, .black_hole = true},
+                 .route = {.status = DK_STATUS_OK, .reached = true, .count = 3,
+                           .hops = {{"10.20.30.1", false, {DK_NS_PER_MS, 900000, -1}},
+                                    {"", false, {-1, -1, -1}},
+                                    {"203.0.113.5", true, {20 * DK_NS_PER_MS, 21 * DK_NS_PER_MS, 19 * DK_NS_PER_MS}}}}},
+        .dns = {.status = DK_STATUS_OK, .timeout_ns = 2 * DK_NS_PER_S},
         .candidate_count = 2,
         .candidates = {{"daklak", "https://speed.example.vn", DK_STATUS_OK, "", 19 * DK_NS_PER_MS, 3},
                        {"", "http://192.0.2.7", DK_STATUS_FAILED, "connection refused", -1, 0}},
         .data_used_bytes = download_bps / 8 * 14,
     };
+    out->measurement.latency_gateway.method = DK_METHOD_ICMP;
+    add_queries(&out->measurement.dns);
     dk_sample_judge(out);
     out->facts = (struct dk_record_facts){.id = "019aa0b1-7c2a-7def-8123-456789abcdef",
                                           .seq = 7,

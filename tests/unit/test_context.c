@@ -3,8 +3,13 @@
 #include "agent/context/parts.h"
 #include "tests/harness/harness.h"
 
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if_arp.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static void signs_tell_the_medium(void)
 {
@@ -137,6 +142,69 @@ static void this_machine_can_be_described(void)
     CU_ASSERT_EQUAL(context.link.technology_declared, DK_TECHNOLOGY_UNKNOWN);
 }
 
+// An answer to RTM_GETROUTE: a route of `family`, with attributes of `len` bytes.
+static size_t route_answer(int family, const void *attributes, size_t len, uint8_t out[static 256])
+{
+    struct rtmsg route = {.rtm_family = (unsigned char)family};
+    struct nlmsghdr head = {.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof route) + len), .nlmsg_type = RTM_NEWROUTE};
+
+    memset(out, 0, 256);
+    memcpy(out, &head, sizeof head);
+    memcpy(out + NLMSG_HDRLEN, &route, sizeof route);
+    memcpy(out + NLMSG_LENGTH(sizeof route), attributes, len);
+    return head.nlmsg_len;
+}
+
+static void the_gateway_is_in_the_kernels_answer(void)
+{
+    // struct rtattr: length and type in the order of the machine, then the value.
+    static const struct {
+        int family;
+        uint16_t attributes[16];
+        size_t len;
+        const char *gateway;
+    } cases[] = {
+        {AF_INET, {8, RTA_OIF, 1, 0, 8, RTA_GATEWAY, 0x4d0a, 0xfe01}, 16, "10.77.1.254"},
+        {AF_INET, {8, RTA_OIF, 1, 0}, 8, ""},
+        {AF_INET, {0}, 0, ""},
+        {AF_INET, {8, RTA_GATEWAY, 0x4d0a}, 6, ""},          // cut
+        {AF_INET, {3, RTA_GATEWAY, 0x4d0a, 0xfe01}, 8, ""},  // shorter than its own head
+        {AF_INET, {60, RTA_GATEWAY, 0x4d0a, 0xfe01}, 8, ""}, // longer than the answer
+        {AF_INET, {6, RTA_GATEWAY, 0x4d0a}, 8, ""},
+        {AF_INET, {8, RTA_VIA, 0x4d0a, 0xfe01}, 8, ""},
+        {AF_INET, {22, RTA_VIA, AF_INET6, 0x0120, 0xb80d, 0, 0, 0, 0, 0, 0x0100, 0}, 24, "2001:db8::1"},
+        {AF_INET6, {20, RTA_GATEWAY, 0x0120, 0xb80d, 0, 0, 0, 0, 0, 0x0200}, 20, "2001:db8::2"},
+        {AF_INET6, {20, RTA_GATEWAY, 0x80fe, 0, 0, 0, 0, 0, 0, 0x0100, 8, RTA_OIF, 1, 0}, 28, "fe80::1%lo"},
+        {AF_INET6, {20, RTA_GATEWAY, 0x80fe, 0, 0, 0, 0, 0, 0, 0x0100}, 20, ""}, // on no link
+    };
+    uint8_t answer[256];
+    char gateway[DK_GATEWAY_SIZE];
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t len = route_answer(cases[i].family, cases[i].attributes, cases[i].len, answer);
+
+        dk_route_gateway_get(answer, len, gateway);
+        CU_ASSERT_STRING_EQUAL(gateway, cases[i].gateway);
+        for (size_t cut = 0; cut < len; cut++) {
+            dk_route_gateway_get(answer, cut, gateway);
+            CU_ASSERT_STRING_EQUAL(gateway, "");
+        }
+    }
+    for (int round = 0; round < 2000; round++) {
+        uint16_t attributes[60];
+
+        for (size_t i = 0; i < COUNT(attributes); i++)
+            attributes[i] = (uint16_t)dk_random_between(0, 20);
+        dk_route_gateway_get(answer, route_answer(AF_INET, attributes, sizeof attributes, answer), gateway);
+        CU_ASSERT_TRUE(strlen(gateway) < sizeof gateway);
+    }
+    // A way over loopback has none, and a name is no address.
+    dk_route_gateway("127.0.0.1", "", gateway);
+    CU_ASSERT_STRING_EQUAL(gateway, "");
+    dk_route_gateway("localhost", "", gateway);
+    CU_ASSERT_STRING_EQUAL(gateway, "");
+}
+
 static void what_cannot_be_found_is_marked_so(void)
 {
     static const char *const interfaces[] = {"nosuchif0",        "../lo", ".", "..", "lo/..", "a\x1b[1m",
@@ -165,6 +233,7 @@ int main(int argc, char **argv)
         DK_CASE(os_release_is_read_as_the_shell_would),
         DK_CASE(whatever_the_files_hold_the_result_is_clean),
         DK_CASE(this_machine_can_be_described),
+        DK_CASE(the_gateway_is_in_the_kernels_answer),
         DK_CASE(what_cannot_be_found_is_marked_so),
         {0},
     };

@@ -180,6 +180,35 @@ static void icmp_measures_or_says_what_it_needs(void)
     CU_ASSERT_EQUAL(r.sent, 0);
 }
 
+// The gateway is pinged in its own way, whatever the plan says of the server; its address stays out of the reasons.
+static void the_gateway_is_pinged_apart(void)
+{
+    static const char *const gateways[] = {"127.0.0.1", "::1", "fe80::1%lo", "", "fe80::1%nosuchif0", "no"};
+    struct dk_plan plan = plan_for("", DK_METHOD_TCP);
+
+    plan.phase = DK_PHASE_GATEWAY;
+    for (size_t i = 0; i < COUNT(gateways); i++) {
+        plan.gateway = gateways[i];
+
+        struct dk_latency r = measure(&dk_probe_gateway, &plan, "192.0.2.1");
+
+        if (r.status == DK_STATUS_OK)
+            is_right(&r, DK_METHOD_ICMP);
+        else if (i == 0)
+            CU_ASSERT_PTR_NOT_NULL(strstr(r.reason, "cap_net_raw"));
+        if (i >= 3) {
+            CU_ASSERT_EQUAL(r.status, DK_STATUS_NOT_MEASURED);
+            CU_ASSERT_STRING_EQUAL(r.reason, "there is no gateway on the way to the server");
+        }
+        CU_ASSERT_PTR_NULL(strstr(r.reason, "::1"));
+        CU_ASSERT_PTR_NULL(strstr(r.reason, "127"));
+    }
+
+    // One that is the server itself is none.
+    plan.gateway = "127.0.0.1";
+    CU_ASSERT_EQUAL(measure(&dk_probe_gateway, &plan, "127.0.0.1").sent, 0);
+}
+
 static int listening(char url[static 64], int backlog)
 {
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -295,6 +324,7 @@ int main(int argc, char **argv)
                                            DK_CASE(only_answers_to_our_requests_are_read),
                                            DK_CASE(ports_come_from_the_url),
                                            DK_CASE(icmp_measures_or_says_what_it_needs),
+        DK_CASE(the_gateway_is_pinged_apart),
                                            DK_CASE(tcp_times_handshakes),
                                            DK_CASE(tcp_says_why_not),
                                            DK_CASE(tcp_does_not_time_what_was_sent_again),

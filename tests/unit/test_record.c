@@ -54,8 +54,8 @@ static void has_the_names_of_the_design_in_order(void)
 {
     static const char *const names[] = {"schema",          "id",       "seq",    "prev",    "kind",
                                         "device",          "time",     "site",   "link",    "server",
-                                        "data_used_bytes", "download", "upload", "latency",
-                                        "responsiveness",  "wire",     "validity", "verdict"};
+                                        "data_used_bytes", "download", "upload", "latency", "responsiveness",
+                                        "wire",            "dns",      "path",   "validity", "verdict"};
     dk_auto_buf struct dk_buf text = dk_buf_make(DK_RECORD_MAX_BYTES);
 
     fresh();
@@ -368,7 +368,7 @@ static void the_own_address_is_cut_to_its_network(void)
     static const char *const rows[][2] = {{"10.20.30.40", "10.20.30.0/24"},
                                           {"2001:db8:1234:5678::9", "2001:db8:1234::/48"},
                                           {"", "(none)"},
-                                          {"fe80::1%eth0", "(none)"},
+                                          {"fe80::1%eth0", "fe80::/48"},
                                           {"10.20.30", "(none)"}};
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -99,7 +99,15 @@ static const struct {
     {"[site]\nsubscriber = company\n", {"unstated, household, organisation"}},
     {"[test]\nonly =\n", {"download, upload, latency"}},
     {"[test]\nonly = download,\n", {"commas"}},
-    {"[test]\nonly = download,dns\n", {"commas"}},
+    {"[test]\nonly = download,voice\n", {"commas"}},
+    {"[dns]\nservers = a.vn\n", {"ADDRESS[:PORT]"}},
+    {"[dns]\nservers = \"192.0.2.1,\"\n", {"ADDRESS[:PORT]"}},
+    {"[dns]\nservers = \"::1, ::2, ::3, ::4\"\n", {"3 entries"}},
+    {"[dns]\nservers = 192.0.2.1:0\n", {"ADDRESS[:PORT]"}},
+    {"[dns]\nnames = \"a..b\"\n", {"host name"}},
+    {"[dns]\nnames = \"a b\"\n", {"host name"}},
+    {"[dns]\nnames = \"a.vn, \"\n", {"host name"}},
+    {"[dns]\nnames = \"1234567890123456789012345678901234567890123456789012345678901234.vn\"\n", {"host name"}},
     {"[test]\nonly = download upload\n", {"commas"}},
     {"[test]\nonly = upload,upload\n", {"twice"}},
     {"[test]\ninterface = averyverylongname0\n", {"too long", "15 bytes"}},
@@ -407,7 +415,7 @@ static void write_random_value(const struct dk_option *o, char *out, size_t size
     static const char *const paths[] = {"/", "/a b/c", "/nhà/#;'"};
     static const char *const texts[] = {"a", " lead and trail ", "#;='\\", "Buôn Đôn", "\\", "'"};
     static const char *const stamps[] = {"auto", "off", "x:862", "[::1]:862", "10.1.2.3"};
-    static const char *const lists[] = {"download", "latency,upload", "upload, download,latency"};
+    static const char *const lists[] = {"download", "latency,upload", "upload, download,latency", "dns,path,wire"};
     static const char *const ranges[][3] = {
         {"connect_timeout", "1s", "1000000001ns"}, {"duration", "60", "1min"},       {"interval", "5ms", "6.5ms"},
         {"timeout", "1s", "9999999999ns"},         {"max_bytes", "1MB", "1000001B"}, {"max_age", "1d", "36500d"},
@@ -429,6 +437,8 @@ static void write_random_value(const struct dk_option *o, char *out, size_t size
         snprintf(out, size, "1.3.6.1.4.1.32473.%d", (int)dk_random_between(0, 99));
     else if (strcmp(o->key, "interface") == 0 || strcmp(o->key, "profile") == 0)
         snprintf(out, size, "wwan%d", (int)dk_random_between(0, 99));
+    else if (strcmp(o->section, "dns") == 0)
+        snprintf(out, size, "%s", strcmp(o->key, "names") == 0 ? "a.vn , b" : "10.1.2.3, [::1]:53");
     else if (strcmp(o->key, "note") == 0 && dk_random_between(0, 1) == 0)
         snprintf(out, size, "%900s", "x");
     else if (strcmp(o->type, "text") == 0)
