@@ -208,9 +208,9 @@ class Validity(unittest.TestCase):
             self.assertIn("TCP had nothing to send for", self.held_by_server(lab))
 
     def test_a_server_with_a_small_send_buffer(self):
-        path = {"delay_us": 50_000, "rate_bps": 200_000_000}
+        path = {"delay_us": 40_000, "rate_bps": 200_000_000}
         with netlab.EmulatedLab(down=path, up=path) as lab:
-            write(lab.server, "/proc/sys/net/ipv4/tcp_wmem", "4096 65536 65536")
+            write(lab.server, "/proc/sys/net/ipv4/tcp_wmem", "4096 32768 32768")
             with self.reference(lab):
                 self.assertIn("streams filled its send buffer of", self.held_by_server(lab))
 
