@@ -140,24 +140,24 @@ class Validity(unittest.TestCase):
             flags, _ = self.measure(lab, "5g", "download,upload")
             self.assertEqual(flags, {})
 
-    def check_proof(self, lab, record):
-        """What follows from the record is the same again, and what the server said is still its word."""
+    def check_proof(self, lab, record, agrees=True):
+        """What follows from the record is the same again, and the server's word agrees with it."""
         file = os.path.join(self.state, f"journal/{record['seq']:010}.jws")
         public = os.path.join(self.state, "word.jwk")
         with open(public, "w", encoding="ascii") as out:
             out.write(lab.agent.run("curl", "-sS", URL + "/word/key").stdout)
         netlab.run(program("agent/dokiem"), "recompute", "--state", self.state, file)
-        netlab.run(program("agent/dokiem"), "verify", "--state", self.state, "--server-key", public, file)
+        if agrees:
+            netlab.run(program("agent/dokiem"), "verify", "--state", self.state, "--server-key", public, file)
 
-    def held_by_server(self, lab, only="download"):
-        flags, record = self.measure(lab, "5g", only)
+    def held_by_server(self, lab, agrees=True):
+        flags, record = self.measure(lab, "5g", "download")
         self.assertEqual(set(flags), {"server_limited"})
-        self.assertEqual(flags["server_limited"]["figure"], only)
+        self.assertEqual(flags["server_limited"]["figure"], "download")
         self.assertIn("own word", flags["server_limited"]["detail"])
-        self.assertLess(record[only]["rate_bps"], 100_000_000)
-        if only == "download":
-            self.assertEqual(record["verdict"]["outcome"], "inconclusive")
-        self.check_proof(lab, record)
+        self.assertLess(record["download"]["rate_bps"], 100_000_000)
+        self.assertEqual(record["verdict"]["outcome"], "inconclusive")
+        self.check_proof(lab, record, agrees)
         return flags["server_limited"]["detail"]
 
     def test_a_server_whose_line_is_slower(self):
@@ -205,7 +205,8 @@ class Validity(unittest.TestCase):
             thread.start()
             stack.callback(thread.join)
             stack.callback(over.set)
-            self.assertIn("TCP had nothing to send for", self.held_by_server(lab))
+            # Stopped when the first request or the last acknowledgement comes, it sees them too late to agree.
+            self.assertIn("TCP had nothing to send for", self.held_by_server(lab, agrees=False))
 
     def test_a_server_with_a_small_send_buffer(self):
         path = {"delay_us": 40_000, "rate_bps": 200_000_000}
