@@ -46,6 +46,19 @@ static void decide_kind(int64_t only, bool interrupted, struct dk_run_result *re
         }
 }
 
+// Takes what the server's word says of itself to the judge. Nonsense from a server does not get into a record.
+static void hear_word(const char *run, struct dk_measurement *measurement)
+{
+    struct dk_word word;
+
+    if (dk_word_read_unverified(measurement->word, strlen(measurement->word), run, &word, NULL) != DK_OK) {
+        measurement->word[0] = '\0';
+        return;
+    }
+    dk_word_hint(&word, false, &measurement->hint_download);
+    dk_word_hint(&word, true, &measurement->hint_upload);
+}
+
 // The evidence goes first: the record has its hash. A disk without room for it has room for the record.
 static void keep_evidence(const struct dk_settings *settings, const char *id, struct dk_run_result *result)
 {
@@ -67,8 +80,7 @@ static void keep_evidence(const struct dk_settings *settings, const char *id, st
 
 static enum dk_err keep(const struct dk_settings *settings, const struct dk_repeated *repeated,
                         struct dk_journal *journal, const struct dk_device_signer *signer, int64_t head_seq,
-                        const char *head_sha256, const char *run, struct dk_run_result *result,
-                        struct dk_fault *fault)
+                        const char *head_sha256, struct dk_run_result *result, struct dk_fault *fault)
 {
     struct dk_record_facts facts = {
         .seq = head_seq + 1,
@@ -101,8 +113,7 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
     char sha256[DK_SHA256_TEXT_SIZE];
     enum dk_err err;
 
-    // Nonsense from a server does not get into a record.
-    if (word[0] != '\0' && dk_word_check_form(word, strlen(word), run, NULL) == DK_OK)
+    if (word[0] != '\0')
         facts.word = word;
     memcpy(facts.id, result->id, sizeof facts.id);
     keep_evidence(settings, facts.id, result);
@@ -242,11 +253,12 @@ enum dk_err dk_run(const struct dk_settings *settings, const struct dk_rules *ru
     out->duration_ns = dk_mono_diff_ns(dk_mono_now(), begun);
     out->end = dk_wall_now();
     dk_offset_read(settings->state_dir, &out->context.clock);
+    hear_word(run, &out->measurement);
     dk_judge_validity(&out->measurement, &out->context, &out->validity);
     dk_judge(rules, &out->measurement, &out->context, &settings->site, &out->validity, &out->verdict);
     err = dk_profile_keep(settings->state_dir, rules->sha256, dk_buf_text(profile), profile->len, fault);
     if (err == DK_OK)
-        err = keep(settings, repeated, journal, hooks->signer, head_seq, head_sha256, run, out, fault);
+        err = keep(settings, repeated, journal, hooks->signer, head_seq, head_sha256, out, fault);
     if (err != DK_OK || out->kind == DK_KIND_MEASUREMENT)
         return err;
     if (out->kind == DK_KIND_SKIPPED)

@@ -159,6 +159,19 @@ struct dk_responsiveness {
     struct dk_self self;
 };
 
+// What a server's word says of the server itself in one direction (docs/methodology.md, "The server's word"). A claim.
+struct dk_server_hint {
+    int64_t duration_ns; // that it is about; 0: the server says nothing
+    size_t streams;
+    int64_t bytes[DK_STREAMS_MAX]; // payload of each
+    int64_t others_bytes; // that it moved meanwhile in this direction beside the run; -1 when it does not say
+    int64_t line_bps;     // what its own line carries, as its operator states; 0 when nobody does
+    // Download only; -1 when it does not say.
+    int64_t idle_ns;           // its TCP had nothing to send or to be acknowledged; mean over the streams
+    int64_t send_buffer_bytes; // the largest of a stream
+    int64_t rtt_min_ns;        // the shortest that its TCP had
+};
+
 // The reference server as it was reached.
 struct dk_server {
     enum dk_status status;
@@ -298,6 +311,7 @@ struct dk_measurement {
     struct dk_responsiveness responsiveness_download, responsiveness_upload;
     struct dk_wire wire;
     char word[DK_WORD_SIZE]; // what the server answered when it was asked for its word; "" when it gave none
+    struct dk_server_hint hint_download, hint_upload; // what that says of the server itself
     int64_t data_used_bytes; // both directions, all probes
 };
 

@@ -14,6 +14,10 @@ enum {
     CPU_PERCENT = 90,      // of one processor
     BUFFER_PERCENT = 70,   // of a buffer, moved in the shortest round trip
     WINDOW_PERCENT = 20,   // of the time, held back by the server's receive window
+    SERVER_IDLE_PERCENT = 20, // of the time, the server had nothing to send
+    LINE_PERCENT = 90,     // of the server's line, full
+    PAYLOAD_BYTES = 1448,  // of an Ethernet frame …
+    FRAME_BYTES = 1514,    // … of so many bytes
     FOREIGN_PERCENT = 5,   // of the interface's bytes
     FOREIGN_MIN_BYTES = 100000,
     // Of a round-trip time taken meanwhile, both directions.
@@ -109,15 +113,15 @@ static bool has_no_queue(const struct dk_throughput *rate)
 }
 
 // What a stream moved in the shortest round trip fills its buffer: nothing waited on the way, and no more could go.
-static bool fills_buffer(const struct dk_throughput *rate, const struct dk_tcp_stream *stream, int64_t moved_bytes,
-                         int64_t buffer_bytes)
+static bool fills_buffer(int64_t duration_ns, int64_t rtt_min_ns, int64_t moved_bytes, int64_t buffer_bytes)
 {
-    if (stream->rtt_min_ns < 0 || buffer_bytes <= 0 || moved_bytes < 0)
+    if (rtt_min_ns < 0 || buffer_bytes <= 0 || moved_bytes < 0)
         return false;
 
-    int64_t bytes_per_ms = moved_bytes / (rate->conditions.duration_ns / DK_NS_PER_MS + 1);
+    // What a server says of itself may be anything.
+    __extension__ __int128 bytes = (__int128)moved_bytes * rtt_min_ns / duration_ns;
 
-    return bytes_per_ms * (stream->rtt_min_ns / DK_NS_PER_US) / 1000 * 100 >= buffer_bytes * BUFFER_PERCENT;
+    return bytes * 100 >= buffer_bytes * BUFFER_PERCENT;
 }
 
 static void flag_small_buffer(struct dk_validity *validity, enum dk_flag_figure figure,
@@ -130,7 +134,8 @@ static void flag_small_buffer(struct dk_validity *validity, enum dk_flag_figure 
         const struct dk_tcp_stream *stream = &rate->tcp[i];
         int64_t bytes = upload ? stream->send_buffer_bytes : stream->receive_window_bytes;
 
-        if (fills_buffer(rate, stream, upload ? stream->acked_bytes : stream->received_bytes, bytes)) {
+        if (fills_buffer(rate->conditions.duration_ns, stream->rtt_min_ns,
+                         upload ? stream->acked_bytes : stream->received_bytes, bytes)) {
             filled++;
             buffer_bytes = bytes;
         }
@@ -178,6 +183,68 @@ static int64_t above_zero(int64_t value)
     return value > 0 ? value : 0;
 }
 
+// Of the server's line, in percent, what so much payload in the time of the hint takes with its headers.
+static int64_t line_percent(const struct dk_server_hint *hint, int64_t bytes)
+{
+    __extension__ __int128 bits = (__int128)bytes * 8 * FRAME_BYTES / PAYLOAD_BYTES;
+    __extension__ __int128 percent = bits * DK_NS_PER_S / hint->duration_ns * 100 / hint->line_bps;
+
+    return percent > 1000 ? 1000 : (int64_t)percent;
+}
+
+static void flag_full_server(struct dk_validity *validity, enum dk_flag_figure figure,
+                             const struct dk_server_hint *hint)
+{
+    char line[DK_AMOUNT_SIZE];
+    int64_t own_bytes = 0;
+
+    for (size_t s = 0; s < hint->streams; s++)
+        own_bytes += hint->bytes[s];
+    if (hint->line_bps <= 0 || hint->others_bytes < 0 ||
+        line_percent(hint, own_bytes + hint->others_bytes) < LINE_PERCENT)
+        return;
+    dk_rate_amount(hint->line_bps, line);
+    flag(validity, DK_FLAG_SERVER_LIMITED, figure,
+         "%s: by its own word the server's line of %s was full: %" PRId64 " %% by this test and %" PRId64
+         " %% by others",
+         dk_flag_figure_text(figure), line, line_percent(hint, own_bytes), line_percent(hint, hint->others_bytes));
+}
+
+// By the server's own word; one reason is enough. An idle TCP has nothing on the way: whatever the line is, it was not
+// full of this test.
+static void flag_by_hint(struct dk_validity *validity, enum dk_flag_figure figure, const struct dk_server_hint *hint)
+{
+    int64_t idle = percent_of(above_zero(hint->idle_ns), hint->duration_ns);
+    size_t filled = 0;
+
+    for (size_t s = 0; s < hint->streams; s++)
+        filled += fills_buffer(hint->duration_ns, hint->rtt_min_ns, hint->bytes[s], hint->send_buffer_bytes);
+    if (idle >= SERVER_IDLE_PERCENT)
+        flag(validity, DK_FLAG_SERVER_LIMITED, figure,
+             "%s: by its own word the server's TCP had nothing to send for %" PRId64 " %% of the time",
+             dk_flag_figure_text(figure), idle);
+    else if (filled * 2 > hint->streams)
+        flag(validity, DK_FLAG_SERVER_LIMITED, figure,
+             "%s: by the server's own word %zu of %zu streams filled its send buffer of %" PRId64
+             " kB in every round trip",
+             dk_flag_figure_text(figure), filled, hint->streams, hint->send_buffer_bytes / 1000);
+    else
+        flag_full_server(validity, figure, hint);
+}
+
+static void flag_server_limited(struct dk_validity *validity, enum dk_flag_figure figure,
+                                const struct dk_throughput *rate, const struct dk_server_hint *hint,
+                                enum dk_medium medium)
+{
+    int64_t limited = shares_of(rate).window_percent;
+
+    if (figure == DK_FLAG_FIGURE_UPLOAD && limited >= WINDOW_PERCENT && has_no_queue(rate))
+        flag(validity, DK_FLAG_SERVER_LIMITED, figure,
+             "upload: the server's receive window held the streams back for %" PRId64 " %% of the time", limited);
+    else if (medium != DK_MEDIUM_LOOPBACK && hint->duration_ns > 0)
+        flag_by_hint(validity, figure, hint);
+}
+
 static void flag_cross_traffic(struct dk_validity *validity, enum dk_flag_figure figure,
                                const struct dk_conditions *c, const struct dk_latency *beside,
                                const struct dk_responsiveness *also_beside)
@@ -199,7 +266,7 @@ static void flag_cross_traffic(struct dk_validity *validity, enum dk_flag_figure
 
 static void flag_rate(struct dk_validity *validity, enum dk_flag_figure figure, const struct dk_throughput *rate,
                       const struct dk_latency *beside, const struct dk_responsiveness *also_beside,
-                      enum dk_medium medium)
+                      const struct dk_server_hint *hint, enum dk_medium medium)
 {
     if (rate->status != DK_STATUS_OK)
         return;
@@ -207,12 +274,7 @@ static void flag_rate(struct dk_validity *validity, enum dk_flag_figure figure, 
     if (rate->conditions.duration_ns <= 0)
         return;
     flag_host_limited(validity, figure, rate);
-
-    int64_t limited = shares_of(rate).window_percent;
-
-    if (figure == DK_FLAG_FIGURE_UPLOAD && limited >= WINDOW_PERCENT && has_no_queue(rate))
-        flag(validity, DK_FLAG_SERVER_LIMITED, figure,
-             "upload: the server's receive window held the streams back for %" PRId64 " %% of the time", limited);
+    flag_server_limited(validity, figure, rate, hint, medium);
     // On loopback every byte passes twice, and there is no line.
     if (medium != DK_MEDIUM_LOOPBACK)
         flag_cross_traffic(validity, figure, &rate->conditions, beside, also_beside);
@@ -355,7 +417,7 @@ void dk_judge_validity(const struct dk_measurement *measurement, const struct dk
     if (context->has_link_after)
         flag_link(out, link, &context->link_after);
     flag_rate(out, DK_FLAG_FIGURE_DOWNLOAD, &measurement->download, &measurement->latency_download,
-              &measurement->responsiveness_download, link->medium);
+              &measurement->responsiveness_download, &measurement->hint_download, link->medium);
     flag_rate(out, DK_FLAG_FIGURE_UPLOAD, &measurement->upload, &measurement->latency_upload,
-              &measurement->responsiveness_upload, link->medium);
+              &measurement->responsiveness_upload, &measurement->hint_upload, link->medium);
 }

@@ -148,7 +148,7 @@ static enum dk_err hear(const char *jws, const struct dk_claim *claim, const str
     dk_auto_buf struct dk_buf payload = dk_buf_make(DK_WORD_SIZE);
     char id[DK_SHA256_TEXT_SIZE];
     struct dk_word word;
-    enum dk_err err = dk_word_check_form(jws, strlen(jws), claim->run, why);
+    enum dk_err err = dk_word_read_unverified(jws, strlen(jws), claim->run, &word, why);
 
     *out = DK_WITNESS_INVALID;
     if (err == DK_OK)

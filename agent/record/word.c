@@ -13,6 +13,7 @@
 enum { RUN_ID_BYTES = 16 };
 
 static const int64_t bytes_max = INT64_C(1) << 53, duration_max_ns = 86400 * DK_NS_PER_S;
+static const int64_t line_max_bps = INT64_C(1000000000000000);
 
 DK_DEFINE_FREE(json, json_t, json_decref)
 
@@ -38,9 +39,45 @@ bool dk_run_id_is_one(const char *text)
     return dk_base64url_decode_exact(text, strlen(text), id, sizeof id);
 }
 
-// NULL without memory.
-static json_t *direction_json(const struct dk_word_direction *direction)
+void dk_word_hint(const struct dk_word *word, bool upload, struct dk_server_hint *out)
 {
+    const struct dk_word_direction *seen = upload ? &word->upload : &word->download;
+
+    *out = (struct dk_server_hint){0};
+    if (!seen->seen)
+        return;
+    *out = (struct dk_server_hint){
+        .duration_ns = seen->duration_ns,
+        .streams = seen->streams,
+        .others_bytes = seen->others_bytes,
+        .line_bps = word->line_bps,
+        .idle_ns = seen->idle_ns,
+        .send_buffer_bytes = seen->send_buffer_bytes,
+        .rtt_min_ns = seen->rtt_min_ns,
+    };
+    memcpy(out->bytes, seen->bytes, sizeof out->bytes);
+}
+
+// The members of a direction that may be left out.
+enum { OPTIONAL = 4 };
+struct optional {
+    const char *key;
+    int64_t max;
+    int64_t *value;
+};
+
+static void list_optional(struct dk_word_direction *direction, struct optional list[static OPTIONAL])
+{
+    list[0] = (struct optional){"others_bytes", bytes_max, &direction->others_bytes};
+    list[1] = (struct optional){"idle_ns", duration_max_ns, &direction->idle_ns};
+    list[2] = (struct optional){"send_buffer_bytes", bytes_max, &direction->send_buffer_bytes};
+    list[3] = (struct optional){"rtt_min_ns", duration_max_ns, &direction->rtt_min_ns};
+}
+
+// NULL without memory.
+static json_t *direction_json(struct dk_word_direction *direction)
+{
+    struct optional list[OPTIONAL];
     char start[DK_RFC3339_SIZE];
     dk_auto(json) json_t *bytes = json_array();
 
@@ -48,13 +85,23 @@ static json_t *direction_json(const struct dk_word_direction *direction)
     for (size_t s = 0; s < direction->streams; s++)
         if (json_array_append_new(bytes, json_integer(direction->bytes[s])) != 0)
             return NULL;
-    return json_pack("{s:s, s:I, s:I, s:O}", "start", start, "duration_ns", (json_int_t)direction->duration_ns,
-                     "rtt_ns", (json_int_t)direction->rtt_ns, "bytes", bytes);
+
+    json_t *object = json_pack("{s:s, s:I, s:I, s:O}", "start", start, "duration_ns",
+                               (json_int_t)direction->duration_ns, "rtt_ns", (json_int_t)direction->rtt_ns, "bytes",
+                               bytes);
+
+    list_optional(direction, list);
+    for (size_t i = 0; i < OPTIONAL; i++)
+        if (*list[i].value >= 0 && json_object_set_new(object, list[i].key, json_integer(*list[i].value)) != 0) {
+            json_decref(object);
+            return NULL;
+        }
+    return object;
 }
 
 enum dk_err dk_word_build(const struct dk_word *word, struct dk_buf *out)
 {
-    const struct dk_word_direction *const directions[] = {&word->download, &word->upload};
+    struct dk_word_direction directions[] = {word->download, word->upload};
     const char *const names[] = {"download", "upload"};
     char issued[DK_RFC3339_SIZE];
 
@@ -64,8 +111,10 @@ enum dk_err dk_word_build(const struct dk_word *word, struct dk_buf *out)
                                            word->client);
 
     for (size_t i = 0; i < 2; i++)
-        if (directions[i]->seen && json_object_set_new(root, names[i], direction_json(directions[i])) != 0)
+        if (directions[i].seen && json_object_set_new(root, names[i], direction_json(&directions[i])) != 0)
             return DK_ERR_MEMORY;
+    if (word->line_bps > 0 && json_object_set_new(root, "line_bps", json_integer(word->line_bps)) != 0)
+        return DK_ERR_MEMORY;
     if (json_object_set_new(root, "issued", json_string(issued)) != 0)
         return DK_ERR_MEMORY;
     return dk_json_dump(root, out);
@@ -95,16 +144,27 @@ static enum dk_err read_direction(const json_t *root, const char *name, struct d
                                   struct dk_fault *fault)
 {
     const json_t *object = json_object_get(root, name), *bytes = json_object_get(object, "bytes");
+    struct optional list[OPTIONAL];
+    size_t members = 4;
 
     if (object == NULL)
         return DK_OK;
+    list_optional(out, list);
+    for (size_t i = 0; i < OPTIONAL; i++) {
+        *list[i].value = -1;
+        if (json_object_get(object, list[i].key) == NULL)
+            continue;
+        members++;
+        if (!get_integer(object, list[i].key, list[i].max, list[i].value))
+            return refuse(fault, list[i].key, "a whole number that can be");
+    }
     out->seen = true;
     out->streams = json_array_size(bytes);
-    if (json_object_size(object) != 4 || !get_date(object, "start", &out->start) ||
+    if (json_object_size(object) != members || !get_date(object, "start", &out->start) ||
         !get_integer(object, "duration_ns", duration_max_ns, &out->duration_ns) ||
         !get_integer(object, "rtt_ns", duration_max_ns, &out->rtt_ns) || out->streams < 1 ||
         out->streams > DK_STREAMS_MAX)
-        return refuse(fault, name, "start, duration_ns, rtt_ns and the bytes of 1 to 32 streams, and nothing else");
+        return refuse(fault, name, "start, duration_ns, rtt_ns and the bytes of 1 to 32 streams, and nothing unknown");
     for (size_t s = 0; s < out->streams; s++) {
         const json_t *value = json_array_get(bytes, s);
 
@@ -144,7 +204,12 @@ enum dk_err dk_word_read(const char *json, size_t len, const char *run, struct d
         err = read_direction(root, "upload", &word.upload, fault);
     if (err != DK_OK)
         return err;
-    if (json_object_size(root) != 4 + (size_t)word.download.seen + (size_t)word.upload.seen)
+
+    bool has_line = json_object_get(root, "line_bps") != NULL;
+
+    if (has_line && (!get_integer(root, "line_bps", line_max_bps, &word.line_bps) || word.line_bps < 1))
+        return refuse(fault, "line_bps", "bits per second");
+    if (json_object_size(root) != 4 + (size_t)word.download.seen + (size_t)word.upload.seen + has_line)
         return refuse(fault, "", "no other members");
     memcpy(word.run, run, sizeof word.run);
     memcpy(word.client, client, client_len + 1);
@@ -152,17 +217,17 @@ enum dk_err dk_word_read(const char *json, size_t len, const char *run, struct d
     return DK_OK;
 }
 
-enum dk_err dk_word_check_form(const char *jws, size_t len, const char *run, struct dk_fault *fault)
+enum dk_err dk_word_read_unverified(const char *jws, size_t len, const char *run, struct dk_word *out,
+                                    struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf payload = dk_buf_make(DK_WORD_SIZE);
     char id[DK_SHA256_TEXT_SIZE];
-    struct dk_word word;
     enum dk_err err = len < DK_WORD_SIZE ? dk_jws_key_id(jws, len, DK_TYP_WORD, id, fault)
                                          : dk_fail(fault, DK_ERR_DATA, NULL, NULL, "the server's word is too long");
 
     if (err == DK_OK)
         err = dk_jws_payload(jws, len, &payload, fault);
     if (err == DK_OK)
-        err = dk_word_read(dk_buf_text(&payload), payload.len, run, &word, fault);
+        err = dk_word_read(dk_buf_text(&payload), payload.len, run, out, fault);
     return err;
 }

@@ -5,6 +5,7 @@
 #include "agent/base/file.h"
 #include "agent/base/language.h"
 #include "agent/base/message.h"
+#include "agent/report/markup.h"
 #include "agent/report/progress.h"
 #include "agent/report/terminal.h"
 #include "agent/verbs/arguments.h"
@@ -189,6 +190,26 @@ static bool wait_gap(struct job *job)
     return !job->interrupted;
 }
 
+// Says when one of two servers, asked one after the other, gave much more than the other: beyond both intervals.
+static void compare_servers(const char *direction, const struct dk_run_result *a, const struct dk_throughput *a_rate,
+                            const struct dk_run_result *b, const struct dk_throughput *b_rate)
+{
+    enum { FASTER_PERCENT = 125 };
+    bool a_is_faster = a_rate->rate_bps > b_rate->rate_bps;
+    const struct dk_throughput *fast = a_is_faster ? a_rate : b_rate, *slow = a_is_faster ? b_rate : a_rate;
+    const char *fast_name = (a_is_faster ? a : b)->server->name, *slow_name = (a_is_faster ? b : a)->server->name;
+    char fast_text[DK_NUMBER_SIZE], slow_text[DK_NUMBER_SIZE];
+
+    if (a->server == b->server || fast->status != DK_STATUS_OK || slow->status != DK_STATUS_OK || slow->rate_bps <= 0 ||
+        fast->rate_bps / FASTER_PERCENT < slow->rate_bps / 100 || fast->rate_low_bps <= slow->rate_high_bps)
+        return;
+    dk_number_text(fast->rate_bps, 1000000, 2, false, fast_text);
+    dk_number_text(slow->rate_bps, 1000000, 2, false, slow_text);
+    fprintf(stderr,
+            _("dokiem run: %s: %s Mb/s with %s, only %s Mb/s with %s: that server limited it, or the line changed\n"),
+            direction, fast_text, fast_name, slow_text, slow_name);
+}
+
 // A run, and with --confirm, when it fails, its repeat. The exit status is that of a fail only when both failed.
 static int run_and_confirm(struct job *job)
 {
@@ -208,6 +229,10 @@ static int run_and_confirm(struct job *job)
         status = run_once(job, &repeated, &second);
         if (status == 0 && job->choices->check)
             status = check_status(DK_OUTCOME_INCONCLUSIVE);
+        if (second.seq > 0) {
+            compare_servers("download", &first, &first.measurement.download, &second, &second.measurement.download);
+            compare_servers("upload", &first, &first.measurement.upload, &second, &second.measurement.upload);
+        }
     }
     dk_run_result_free(&first);
     dk_run_result_free(&second);

@@ -26,7 +26,7 @@ enum {
     CONNECTION_MEMORY = 256 << 10, // one recv() of an upload takes up to half of it
 };
 
-static const int64_t sweep_ns = DK_NS_PER_S;
+static const int64_t sweep_ns = DK_NS_PER_S, count_ns = 100 * DK_NS_PER_MS;
 
 // A connection, in the order of their beginnings.
 struct connection {
@@ -34,13 +34,15 @@ struct connection {
     struct dk_client *client;
     int fd;
     struct dk_mono opened;
-    int64_t charged_bytes; // what the client has been charged for it already
+    struct dk_moved charged; // what the client has been charged for already
     // The run whose payload it carries; NULL: none yet.
     struct dk_seen *seen;
     bool upload;
     size_t stream;
     int64_t base_received_bytes, base_acked_bytes; // moved before the payload
-    int64_t noted_bytes;                           // of the payload, in the run already
+    struct dk_mono joined; // the run
+    int64_t base_busy_us;                          // likewise
+    int64_t noted_bytes, noted_idle_ns;            // of what followed, in the run already
 };
 
 enum fixed_response { OK_EMPTY, BAD_REQUEST, NOT_FOUND, NOT_ALLOWED, TOO_MUCH, NO_WORD, NO_RUN, FIXED_RESPONSES };
@@ -52,31 +54,63 @@ struct dk_http {
     const struct dk_key *word_key; // NULL: no words, and no runs
     struct dk_runs *runs;
     struct connection *oldest, *newest;
-    struct dk_mono next_sweep;
+    struct dk_mono next_sweep, counted;
+    struct dk_moved moved; // on all connections, as they were charged
     struct MHD_Response *fixed[FIXED_RESPONSES];
     struct MHD_IoVec parts[CHUNKS_MAX]; // each is the whole of `random`
     uint8_t random[CHUNK_BYTES];
 };
 
-// What TCP says has arrived in both directions, headers included; what it does not say is 0.
-static int64_t moved_bytes(int fd)
+// What TCP says of the connection, zero where it does not.
+static struct tcp_info ask_tcp(int fd)
 {
     struct tcp_info info = {0};
     socklen_t len = sizeof info;
 
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
-        return 0;
-    return (int64_t)(info.tcpi_bytes_acked + info.tcpi_bytes_received);
+        return (struct tcp_info){0};
+    return info;
 }
 
-static void charge(struct connection *connection)
+static int64_t send_buffer_bytes(int fd)
 {
-    int64_t moved = moved_bytes(connection->fd);
+    int bytes = 0;
+    socklen_t len = sizeof bytes;
 
-    if (moved > connection->charged_bytes) {
-        connection->client->bytes += moved - connection->charged_bytes;
-        connection->charged_bytes = moved;
+    return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &len) == 0 ? bytes : 0;
+}
+
+static int64_t growth(int64_t *known, int64_t now)
+{
+    int64_t grown = now > *known ? now - *known : 0;
+
+    *known += grown;
+    return grown;
+}
+
+// Charges the client, the server and the run with what has come through since the last time.
+static void charge(struct dk_http *http, struct connection *connection)
+{
+    struct tcp_info info = ask_tcp(connection->fd);
+    int64_t sent_bytes = growth(&connection->charged.sent_bytes, (int64_t)info.tcpi_bytes_acked);
+    int64_t received_bytes = growth(&connection->charged.received_bytes, (int64_t)info.tcpi_bytes_received);
+
+    connection->client->bytes += sent_bytes + received_bytes;
+    http->moved.sent_bytes += sent_bytes;
+    http->moved.received_bytes += received_bytes;
+    if (connection->seen != NULL)
+        connection->seen->own_bytes[connection->upload] += connection->upload ? received_bytes : sent_bytes;
+}
+
+// What the server has moved by now, not more than `count_ns` ago: looking at each connection takes its time.
+static const struct dk_moved *count_moved(struct dk_http *http, struct dk_mono now)
+{
+    if (dk_mono_diff_ns(now, http->counted) >= count_ns) {
+        for (struct connection *c = http->oldest; c != NULL; c = c->newer)
+            charge(http, c);
+        http->counted = now;
     }
+    return &http->moved;
 }
 
 static struct connection *connection_of(struct MHD_Connection *mhd)
@@ -88,32 +122,44 @@ static struct connection *connection_of(struct MHD_Connection *mhd)
 
 // Puts into the connection's run what it has moved since the last time. Of a download what the client has behind a gap
 // came through too.
-static void note_run(struct connection *connection)
+static void note_run(struct dk_http *http, struct connection *connection)
 {
-    struct tcp_info info = {0};
-    socklen_t len = sizeof info;
+    struct dk_mono now = dk_mono_now();
 
-    if (connection->seen == NULL || getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+    if (connection->seen == NULL)
         return;
 
+    struct tcp_info info = ask_tcp(connection->fd);
     int64_t payload_bytes = connection->upload
                                 ? (int64_t)info.tcpi_bytes_received - connection->base_received_bytes
                                 : (int64_t)info.tcpi_bytes_acked - connection->base_acked_bytes +
                                       (int64_t)info.tcpi_sacked * (int64_t)info.tcpi_snd_mss;
     int64_t since_ms = connection->upload ? (int64_t)info.tcpi_last_data_recv : (int64_t)info.tcpi_last_ack_recv;
     int64_t rtt_us = connection->upload && info.tcpi_rcv_rtt > 0 ? (int64_t)info.tcpi_rcv_rtt : (int64_t)info.tcpi_rtt;
-    int64_t fresh_bytes = payload_bytes - connection->noted_bytes;
+    struct dk_seen_part part = {
+        .bytes = payload_bytes - connection->noted_bytes,
+        .last = dk_mono_add_ns(now, -since_ms * DK_NS_PER_MS),
+        .rtt_ns = rtt_us * DK_NS_PER_US,
+        .rtt_min_ns = (info.tcpi_min_rtt < info.tcpi_rtt ? info.tcpi_min_rtt : info.tcpi_rtt) * DK_NS_PER_US,
+    };
 
-    if (fresh_bytes <= 0)
+    if (part.bytes <= 0)
         return;
-    connection->noted_bytes += fresh_bytes;
-    dk_seen_add(connection->seen, connection->upload, connection->stream, fresh_bytes,
-                dk_mono_add_ns(dk_mono_now(), -since_ms * DK_NS_PER_MS), rtt_us * DK_NS_PER_US);
+    connection->noted_bytes += part.bytes;
+    if (!connection->upload) {
+        // To the last acknowledgement: what the client leaves is no fault of the server's.
+        int64_t idle_ns = dk_mono_diff_ns(part.last, connection->joined) -
+                          ((int64_t)info.tcpi_busy_time - connection->base_busy_us) * DK_NS_PER_US;
+
+        part.idle_ns = growth(&connection->noted_idle_ns, idle_ns);
+        part.send_buffer_bytes = send_buffer_bytes(connection->fd);
+    }
+    dk_seen_add(connection->seen, connection->upload, connection->stream, &part, count_moved(http, now));
 }
 
-static void leave_run(struct connection *connection)
+static void leave_run(struct dk_http *http, struct connection *connection)
 {
-    note_run(connection);
+    note_run(http, connection);
     if (connection->seen != NULL)
         connection->seen->connections--;
     connection->seen = NULL;
@@ -122,14 +168,12 @@ static void leave_run(struct connection *connection)
 // What the connection has moved so far is not payload of a run.
 static void set_base(struct connection *connection)
 {
-    struct tcp_info info = {0};
-    socklen_t len = sizeof info;
+    struct tcp_info info = ask_tcp(connection->fd);
 
-    connection->noted_bytes = 0;
-    if (getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
-        return;
+    connection->noted_bytes = connection->noted_idle_ns = 0;
     connection->base_received_bytes = (int64_t)info.tcpi_bytes_received;
     connection->base_acked_bytes = (int64_t)info.tcpi_bytes_acked;
+    connection->base_busy_us = (int64_t)info.tcpi_busy_time;
 }
 
 static void request_ended(void *argument, struct MHD_Connection *mhd, void **state,
@@ -196,8 +240,8 @@ static void connection_closed(struct dk_http *http, void **context)
 
     if (connection == NULL)
         return;
-    charge(connection);
-    leave_run(connection);
+    charge(http, connection);
+    leave_run(http, connection);
     connection->client->connections--;
     if (connection->older != NULL)
         connection->older->newer = connection->newer;
@@ -227,7 +271,7 @@ static void sweep(struct dk_http *http, struct dk_mono now)
     const struct linger none = {.l_onoff = 1, .l_linger = 0};
 
     for (struct connection *c = http->oldest; c != NULL; c = c->newer) {
-        charge(c);
+        charge(http, c);
         if (dk_mono_diff_ns(now, c->opened) >= http->options->connection_seconds * DK_NS_PER_S ||
             c->client->bytes >= http->options->bytes_per_hour) {
             (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
@@ -339,7 +383,7 @@ static void join_run(struct dk_http *http, struct MHD_Connection *mhd, bool uplo
     if (seen != NULL)
         seen->connections++;
     if (connection->seen != NULL) {
-        leave_run(connection);
+        leave_run(http, connection);
         set_base(connection);
     }
     if (seen == NULL)
@@ -349,7 +393,8 @@ static void join_run(struct dk_http *http, struct MHD_Connection *mhd, bool uplo
     connection->stream = (size_t)stream;
     address_of(mhd, address);
     (void)dk_network_of(address, seen->word.client);
-    dk_seen_begin(seen, upload, now, dk_wall_now());
+    connection->joined = now;
+    dk_seen_begin(seen, upload, now, dk_wall_now(), count_moved(http, now));
 }
 
 static enum MHD_Result serve_key(const struct dk_http *http, struct MHD_Connection *mhd)
@@ -364,7 +409,7 @@ static enum MHD_Result serve_key(const struct dk_http *http, struct MHD_Connecti
                           "application/jwk+json");
 }
 
-static enum MHD_Result serve_word(const struct dk_http *http, struct MHD_Connection *mhd)
+static enum MHD_Result serve_word(struct dk_http *http, struct MHD_Connection *mhd)
 {
     const char *run = MHD_lookup_connection_value(mhd, MHD_GET_ARGUMENT_KIND, "run");
     dk_auto_buf struct dk_buf payload = dk_buf_make(DK_WORD_SIZE), jws = dk_buf_make(DK_WORD_SIZE - 1);
@@ -379,13 +424,14 @@ static enum MHD_Result serve_word(const struct dk_http *http, struct MHD_Connect
     // The end of a connection may still be on its way.
     for (struct connection *c = http->oldest; seen != NULL && c != NULL; c = c->newer)
         if (c->seen == seen)
-            note_run(c);
+            note_run(http, c);
     if (seen == NULL || (!seen->word.download.seen && !seen->word.upload.seen))
         return queue_fixed(http, mhd, MHD_HTTP_NOT_FOUND, NO_RUN);
     if (seen->words >= DK_RUN_WORDS_MAX)
         return queue_fixed(http, mhd, MHD_HTTP_TOO_MANY_REQUESTS, TOO_MUCH);
     seen->words++;
     seen->word.issued = dk_wall_now();
+    seen->word.line_bps = http->options->line_bps;
     if (dk_word_build(&seen->word, &payload) != DK_OK ||
         dk_seal(http->word_key, DK_TYP_WORD, payload.data, payload.len, &jws, NULL) != DK_OK)
         return MHD_NO;
@@ -431,7 +477,7 @@ static enum MHD_Result on_request(void *argument, struct MHD_Connection *mhd, co
 
         *state = &headers_seen;
         if (connection != NULL)
-            charge(connection);
+            charge(http, connection);
         if (connection == NULL || connection->client->bytes >= http->options->bytes_per_hour)
             return queue_fixed(http, mhd, MHD_HTTP_TOO_MANY_REQUESTS, TOO_MUCH);
         return MHD_YES;

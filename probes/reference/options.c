@@ -29,6 +29,8 @@ static const struct option_row rows[] = {
     TEXT("word-key", "FILE", word_key,
          N_("sign what was seen of a run with this key: P-256, PEM (openssl genpkey -algorithm EC\n"
             "      -pkeyopt ec_paramgen_curve:P-256); the public part is at GET /word/key")),
+    NUMBER("line-bps", line_bps, 0, INT64_C(1000000000000000), 0,
+           N_("bit/s of this server's own line, told with the word; 0: not told")),
     TEXT("stamp", "ADDR:PORT", stamp, N_("reflect STAMP (RFC 8762) packets here, usually port 862")),
     TEXT("stamp-key", "FILE", stamp_key, N_("answer only packets authenticated with this key (hexadecimal)")),
     NUMBER("connections", connections, 1, 10000, 64, N_("connections of one client at a time")),
@@ -110,6 +112,8 @@ enum dk_err dk_reference_options_read(int argc, char **argv, struct dk_reference
                        "--http or --stamp, or both, must be given");
     if (options.word_key != NULL && options.http == NULL)
         return dk_fail(fault, DK_ERR_USAGE, "word-key", see_help, "it needs --http");
+    if (options.line_bps != 0 && options.word_key == NULL)
+        return dk_fail(fault, DK_ERR_USAGE, "line-bps", see_help, "it needs --word-key");
     if (options.stamp_key != NULL && options.stamp == NULL)
         return dk_fail(fault, DK_ERR_USAGE, "stamp-key", see_help, "it needs --stamp");
     *out = options;

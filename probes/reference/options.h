@@ -12,6 +12,7 @@
 struct dk_reference_options {
     const char *http;           // ADDR:PORT; NULL: no HTTP. Borrowed from the command line
     const char *word_key;       // file; NULL: no word of runs is given
+    int64_t line_bps;           // of the server's own line; 0: not stated
     const char *stamp;          // ADDR:PORT; NULL: no reflector
     const char *stamp_key;      // file; NULL: the unauthenticated mode
     int64_t connections;        // of one client at a time

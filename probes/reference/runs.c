@@ -86,7 +86,8 @@ struct dk_seen *dk_runs_name(struct dk_runs *runs, const char *id, const struct 
     return spare;
 }
 
-void dk_seen_begin(struct dk_seen *seen, bool upload, struct dk_mono now, struct dk_wall date)
+void dk_seen_begin(struct dk_seen *seen, bool upload, struct dk_mono now, struct dk_wall date,
+                   const struct dk_moved *all)
 {
     struct dk_mono *start = upload ? &seen->upload_start : &seen->download_start;
 
@@ -94,21 +95,37 @@ void dk_seen_begin(struct dk_seen *seen, bool upload, struct dk_mono now, struct
         return;
     *start = now;
     *(upload ? &seen->word.upload.start : &seen->word.download.start) = date;
+    seen->all_at_start[upload] = *all;
 }
 
-void dk_seen_add(struct dk_seen *seen, bool upload, size_t stream, int64_t bytes, struct dk_mono last, int64_t rtt_ns)
+void dk_seen_add(struct dk_seen *seen, bool upload, size_t stream, const struct dk_seen_part *part,
+                 const struct dk_moved *all)
 {
     struct dk_word_direction *direction = upload ? &seen->word.upload : &seen->word.download;
-    int64_t duration_ns = dk_mono_diff_ns(last, upload ? seen->upload_start : seen->download_start);
+    const struct dk_moved *before = &seen->all_at_start[upload];
+    int64_t duration_ns = dk_mono_diff_ns(part->last, upload ? seen->upload_start : seen->download_start);
+    int64_t all_bytes =
+        upload ? all->received_bytes - before->received_bytes : all->sent_bytes - before->sent_bytes;
 
-    if (bytes <= 0)
+    if (part->bytes <= 0)
         return;
+    if (!direction->seen || part->rtt_min_ns < direction->rtt_min_ns)
+        direction->rtt_min_ns = part->rtt_min_ns;
     direction->seen = true;
-    direction->bytes[stream] += bytes;
+    direction->bytes[stream] += part->bytes;
     if (stream >= direction->streams)
         direction->streams = stream + 1;
     if (duration_ns > direction->duration_ns)
         direction->duration_ns = duration_ns;
-    if (rtt_ns > direction->rtt_ns)
-        direction->rtt_ns = rtt_ns;
+    if (part->rtt_ns > direction->rtt_ns)
+        direction->rtt_ns = part->rtt_ns;
+    direction->others_bytes = all_bytes > seen->own_bytes[upload] ? all_bytes - seen->own_bytes[upload] : 0;
+    if (upload) {
+        direction->idle_ns = direction->send_buffer_bytes = direction->rtt_min_ns = -1;
+        return;
+    }
+    seen->idle_ns += part->idle_ns;
+    direction->idle_ns = seen->idle_ns / (int64_t)direction->streams;
+    if (part->send_buffer_bytes > direction->send_buffer_bytes)
+        direction->send_buffer_bytes = part->send_buffer_bytes;
 }

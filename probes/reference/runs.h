@@ -21,11 +21,27 @@ enum {
 
 struct dk_runs;
 
+// What a connection, or the server, has moved, headers included.
+struct dk_moved {
+    int64_t sent_bytes, received_bytes; // acknowledged, received
+};
+
+// What a connection has newly done for a run.
+struct dk_seen_part {
+    int64_t bytes;       // payload
+    struct dk_mono last; // when the last of it moved
+    int64_t rtt_ns, rtt_min_ns;
+    int64_t idle_ns, send_buffer_bytes; // download only
+};
+
 // One run. An entry with connections is never given to another.
 struct dk_seen {
     struct dk_word word;
     uint64_t prefix; // of its client
     struct dk_mono named, download_start, upload_start;
+    struct dk_moved all_at_start[2]; // what the server had moved when a direction began: download, upload
+    int64_t own_bytes[2];            // of what it has moved since: this run's
+    int64_t idle_ns;                 // of all streams of the download
     int connections;
     int words; // that were given
     bool used;
@@ -43,8 +59,11 @@ struct dk_seen *dk_runs_find(struct dk_runs *runs, const char *id, const struct 
 // it. NULL when `id` is no run's id, is another client's, or there is no room.
 struct dk_seen *dk_runs_name(struct dk_runs *runs, const char *id, const struct dk_peer *peer, struct dk_mono now);
 
-// Adds `bytes` of payload to a stream of the run, the last of which moved at `last`. `stream` is below DK_STREAMS_MAX.
-void dk_seen_add(struct dk_seen *seen, bool upload, size_t stream, int64_t bytes, struct dk_mono last, int64_t rtt_ns);
+// Adds to a stream of the run; a part without bytes changes nothing. `stream` is below DK_STREAMS_MAX, `all` what the
+// server has moved by now.
+void dk_seen_add(struct dk_seen *seen, bool upload, size_t stream, const struct dk_seen_part *part,
+                 const struct dk_moved *all);
 
-// The first request of a direction was here at `now`; later ones change nothing.
-void dk_seen_begin(struct dk_seen *seen, bool upload, struct dk_mono now, struct dk_wall date);
+// The first request of a direction was here at `now`, when the server had moved `all`; later ones change nothing.
+void dk_seen_begin(struct dk_seen *seen, bool upload, struct dk_mono now, struct dk_wall date,
+                   const struct dk_moved *all);

@@ -48,7 +48,8 @@ class Evidence(unittest.TestCase):
         for name, keys in (("device", [cls.device]), ("server", [cls.server]), ("stranger", [cls.stranger])):
             with open(cls.path(name + ".jwk"), "w", encoding="ascii") as out:
                 out.write(compact(keys[0].jwk))
-        reference = subprocess.Popen([REFERENCE, "--http", "127.0.0.1:0", "--word-key", cls.server.key],
+        reference = subprocess.Popen([REFERENCE, "--http", "127.0.0.1:0", "--word-key", cls.server.key,
+                                      "--line-bps", "1000000"],
                                      stdout=subprocess.PIPE, text=True)
         try:
             url = "http://" + reference.stdout.readline().split()[1]
@@ -99,6 +100,9 @@ class Evidence(unittest.TestCase):
             self.assertIn("the server's word agrees", text)
         word = payload_of(self.record["server"]["word"])
         self.assertEqual(word["client"], "127.0.0.0/24")
+        # What the server says of itself bears on a line, and here is none.
+        self.assertEqual(word["line_bps"], 1000000)
+        self.assertNotIn("own word", str(self.record["validity"]["flags"]))
         self.assertNotIn("upload", payload_of(payload_of(self.jws[1])["server"]["word"]))
 
     def test_without_the_servers_key_it_is_not_checked(self):

@@ -218,6 +218,7 @@ class Choice(unittest.TestCase):
         self.assertNotIn("inspection", first)
         self.assertEqual(record["inspection"], {"confirms": first["id"]})
         self.assertNotEqual(record["server"]["name"], first["server"]["name"])
+        self.assertNotIn("that server", self.result.stderr)
         # The repeat does not move the series to its server.
         after = self.measure("--only", "latency")
         if self.is_near(after, first["server"]["name"]):
@@ -228,6 +229,7 @@ class Choice(unittest.TestCase):
         record = self.measure_first_with("a", "--technology", "5g", "--check", "--confirm", status=2)
         self.assertEqual(record["server"]["name"], "b")
         self.assertIn("confirms", record["inspection"])
+        self.assertRegex(self.result.stderr, "(?m)^dokiem run: download: .* with b, only .* with a: that server")
 
     def test_without_a_second_server_the_same_one_confirms(self):
         self.configure(a=self.server(streaming, 4))

@@ -7,6 +7,7 @@ A line under the threshold whose figure cannot be trusted must not fail; one ove
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,10 @@ class Validity(unittest.TestCase):
     def setUpClass(cls):
         cls.state = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="dokiem-state-"))
         netlab.run(program("agent/dokiem"), "keygen", "--state", cls.state)
+        cls.word_key = os.path.join(cls.state, "word.pem")
+        netlab.run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
+                   cls.word_key)
+        os.chmod(cls.word_key, 0o600)
 
     def measure(self, lab, technology, only, *extra, before=(), during=None, seconds=3, may_fail=False):
         """Flags and the record of one run. `during` is called when the first figures of the timed phase are shown."""
@@ -81,8 +86,9 @@ class Validity(unittest.TestCase):
             print(f"    {flag['code']}: {flag['detail']}", flush=True)
         return flags, record
 
-    def reference(self, lab):
-        return netlab.start_reference(lab.server, program("probes/dokiem-reference"))
+    def reference(self, lab, *options):
+        return netlab.start_reference(lab.server, program("probes/dokiem-reference"), netlab.SERVER,
+                                      "--word-key", self.word_key, *options)
 
     def test_nothing_is_flagged_without_a_reason(self):
         with netlab.Lab(80_000_000) as lab, self.reference(lab):
@@ -133,6 +139,90 @@ class Validity(unittest.TestCase):
         with netlab.EmulatedLab(down=path, up=path) as lab, self.reference(lab):
             flags, _ = self.measure(lab, "5g", "download,upload")
             self.assertEqual(flags, {})
+
+    def check_proof(self, lab, record, agrees=True):
+        """What follows from the record is the same again, and the server's word agrees with it."""
+        file = os.path.join(self.state, f"journal/{record['seq']:010}.jws")
+        public = os.path.join(self.state, "word.jwk")
+        with open(public, "w", encoding="ascii") as out:
+            out.write(lab.agent.run("curl", "-sS", URL + "/word/key").stdout)
+        netlab.run(program("agent/dokiem"), "recompute", "--state", self.state, file)
+        if agrees:
+            netlab.run(program("agent/dokiem"), "verify", "--state", self.state, "--server-key", public, file)
+
+    def held_by_server(self, lab, agrees=True):
+        flags, record = self.measure(lab, "5g", "download")
+        self.assertEqual(set(flags), {"server_limited"})
+        self.assertEqual(flags["server_limited"]["figure"], "download")
+        self.assertIn("own word", flags["server_limited"]["detail"])
+        self.assertLess(record["download"]["rate_bps"], 100_000_000)
+        self.assertEqual(record["verdict"]["outcome"], "inconclusive")
+        self.check_proof(lab, record, agrees)
+        return flags["server_limited"]["detail"]
+
+    def test_a_server_whose_line_is_slower(self):
+        with netlab.Lab(200_000_000, router=True) as lab:
+            lab.rate_bps = 60_000_000
+            lab._shape(lab.server, "wan0")
+            # Nobody says what the server's line is: this cannot be told from a slow line.
+            with self.reference(lab):
+                flags, record = self.measure(lab, "5g", "download")
+                self.assertEqual((flags, record["verdict"]["outcome"]), ({}, "fail"))
+            with self.reference(lab, "--line-bps", "60000000"):
+                self.assertRegex(self.held_by_server(lab), r" by this test and [0-2] % by others")
+
+    def test_a_server_with_another_client(self):
+        """Its line has 150 Mb/s, of which six streams of somebody else take their share."""
+        with netlab.Lab(200_000_000, router=True) as lab, self.reference(lab, "--line-bps", "150000000"):
+            lab.rate_bps = 150_000_000
+            lab._shape(lab.server, "wan0")
+            other = lab._node("other")
+            lab._join(other, "lan0", "10.77.4.1", lab.router, "lan1", "10.77.4.254", shaped=False)
+            lab._route(other, "10.77.4.254", "lan0")
+            with contextlib.ExitStack() as stack:
+                for _ in range(6):
+                    client = other.start("curl", "-sS", "-o", "/dev/null", URL + "/garbage?ckSize=1024")
+                    stack.callback(client.wait)
+                    stack.callback(client.kill)
+                others = int(self.held_by_server(lab).split(" by this test and ")[1].split(" %")[0])
+            self.assertGreater(others, 30)
+
+    def test_a_server_that_cannot_keep_up(self):
+        with netlab.Lab(130_000_000) as lab, contextlib.ExitStack() as stack:
+            # What TCP holds lasts for less than a pause.
+            write(lab.server, "/proc/sys/net/ipv4/tcp_wmem", "4096 131072 524288")
+            server = stack.enter_context(self.reference(lab))
+            over = threading.Event()
+
+            def stutter():
+                while not over.is_set():
+                    os.kill(server.pid, signal.SIGSTOP)
+                    over.wait(0.4)
+                    os.kill(server.pid, signal.SIGCONT)
+                    over.wait(0.1)
+
+            thread = threading.Thread(target=stutter)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(over.set)
+            # Stopped when the first request or the last acknowledgement comes, it sees them too late to agree.
+            self.assertIn("TCP had nothing to send for", self.held_by_server(lab, agrees=False))
+
+    def test_a_server_with_a_small_send_buffer(self):
+        path = {"delay_us": 40_000, "rate_bps": 200_000_000}
+        with netlab.EmulatedLab(down=path, up=path) as lab:
+            write(lab.server, "/proc/sys/net/ipv4/tcp_wmem", "4096 32768 32768")
+            with self.reference(lab):
+                self.assertIn("streams filled its send buffer of", self.held_by_server(lab))
+
+    def test_a_line_that_loses_packets_is_not_its_server(self):
+        for rate_bps in (40_000_000, 100_000_000):
+            path = {"delay_us": 10_000, "rate_bps": rate_bps, "loss_ppm": 1000}
+            with self.subTest(rate_bps=rate_bps), netlab.EmulatedLab(down=path, up=path) as lab, \
+                    self.reference(lab, "--line-bps", "1000000000"):
+                flags, record = self.measure(lab, "5g", "download,upload")
+                self.assertEqual(flags, {})
+                self.check_proof(lab, record)
 
     def test_other_traffic(self):
         """A line of 130 Mb/s, of which twelve streams of somebody else take their share."""

@@ -246,6 +246,7 @@ class Program(unittest.TestCase):
                         ("--http", "127.0.0.1:0", "--stamp-key", "/dev/null"),
                         ("--http", "127.0.0.1:0", "--connections", "0"),
                         ("--http", "127.0.0.1:0", "--connections", "010"),
+                        ("--http", "127.0.0.1:0", "--line-bps", "1000000"),
                         ("--http", "127.0.0.1:0", "--bytes-per-hour", "1G"), ("garbage",), ("-h",)):
             with self.subTest(options=options):
                 done = self.run_with(*options)
@@ -378,6 +379,36 @@ class Word(unittest.TestCase):
         for direction in (down, up):
             self.assertLess(direction["duration_ns"], (time.time() - before) * 1e9 + 1e7)
             self.assertGreaterEqual(direction["start"], time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(before)))
+
+    def test_the_word_says_what_held_the_server_back(self):
+        with Server("--word-key", self.key, "--line-bps", "50000000") as server, server.client() as client:
+            mine = {"Dokiem-Run": self.RUN, "Dokiem-Stream": "0"}
+
+            def get(asked_by, mib, headers):
+                asked_by.request("GET", f"/garbage?ckSize={mib}", headers=headers)
+                asked_by.getresponse().read()
+
+            get(client, 1, mine)
+            for _ in range(3):  # of somebody else
+                server.ask("GET", "/garbage?ckSize=2")
+            os.kill(server.process.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, server.process.pid, os.WSTOPPED | os.WNOWAIT)
+            client.request("GET", "/garbage?ckSize=1", headers=mine)
+            time.sleep(0.3)
+            os.kill(server.process.pid, signal.SIGCONT)
+            client.getresponse().read()
+            client.request("POST", "/empty", bytes(MIB), mine)
+            client.getresponse().read()
+            status, headers, text = server.ask("GET", f"/word?run={self.RUN}")
+            word = json.loads(decoded(text.decode().split(".")[1]))
+        self.assertEqual(word["line_bps"], 50000000)
+        self.assertIn(word["download"]["others_bytes"], range(6 * MIB, 6 * MIB + 20000))
+        self.assertIn(word["upload"]["others_bytes"], range(0, 20000))
+        self.assertGreater(word["download"]["idle_ns"], 250_000_000)
+        self.assertLessEqual(word["download"]["idle_ns"], word["download"]["duration_ns"])
+        self.assertGreater(word["download"]["send_buffer_bytes"], 4096)
+        self.assertGreaterEqual(word["download"]["rtt_ns"], word["download"]["rtt_min_ns"])
+        self.assertEqual(set(word["upload"]), {"start", "duration_ns", "rtt_ns", "bytes", "others_bytes"})
 
     def test_a_transfer_that_is_cut_off_counts_as_far_as_it_came(self):
         with self.server.connect() as connection:

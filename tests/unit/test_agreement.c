@@ -29,7 +29,7 @@ static struct dk_claim some_claim(void)
 static struct dk_word some_word(void)
 {
     const struct dk_word_direction seen = {true, {day_ns + DK_NS_PER_S}, 10010 * MS, 30 * MS, 4,
-                                           {31250000, 31250000, 31250000, 31250000}};
+                                           {31250000, 31250000, 31250000, 31250000}, -1, -1, -1, -1};
     struct dk_word word = {.client = "203.0.113.0/24", .download = seen, .upload = seen,
                            .issued = {day_ns + 24 * DK_NS_PER_S}};
 

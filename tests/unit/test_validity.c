@@ -60,10 +60,72 @@ static void a_capture_that_disagrees_is_flagged(void)
     }
 }
 
+// What the server says of itself, at the limits that docs/methodology.md states.
+static void a_server_that_held_the_test_back_is_flagged(void)
+{
+    enum { MB = 1000000 };
+    static const struct {
+        struct dk_server_hint hint;
+        bool upload, loopback;
+        const char *detail; // NULL: none
+    } rows[] = {
+        {{.idle_ns = -1, .others_bytes = -1, .send_buffer_bytes = -1, .rtt_min_ns = -1}, false, false, NULL},
+        {{.idle_ns = 1990 * DK_NS_PER_MS}, false, false, NULL},
+        {{.idle_ns = 2010 * DK_NS_PER_MS}, false, false,
+         "download: by its own word the server's TCP had nothing to send for 20 % of the time"},
+        {{.idle_ns = 2010 * DK_NS_PER_MS}, false, true, NULL},
+        // 100 MB of each of two streams in 10 s are 200 kB in 20 ms.
+        {{.send_buffer_bytes = 280000, .rtt_min_ns = 20 * DK_NS_PER_MS}, false, false,
+         "download: by the server's own word 2 of 2 streams filled its send buffer of 280 kB in every round trip"},
+        {{.send_buffer_bytes = 290000, .rtt_min_ns = 20 * DK_NS_PER_MS}, false, false, NULL},
+        {{.send_buffer_bytes = 280000, .rtt_min_ns = 19 * DK_NS_PER_MS}, false, false, NULL},
+        // 200 MB in 10 s are 160 Mb/s of payload and 167 Mb/s with headers.
+        {{.line_bps = 185 * MB}, false, false,
+         "download: by its own word the server's line of 185.00 Mb/s was full: 90 % by this test and 0 % by others"},
+        {{.line_bps = 187 * MB}, false, false, NULL},
+        {{.line_bps = 185 * MB}, false, true, NULL},
+        {{.line_bps = 1000 * MB, .others_bytes = 900 * MB}, false, false,
+         "download: by its own word the server's line of 1000.00 Mb/s was full: 16 % by this test and 75 % by others"},
+        {{.line_bps = 1000 * MB, .others_bytes = 850 * MB}, false, false, NULL},
+        {{.line_bps = 1000 * MB, .others_bytes = -1}, false, false, NULL},
+        {{.line_bps = 185 * MB, .idle_ns = -1, .send_buffer_bytes = -1, .rtt_min_ns = -1}, true, false,
+         "upload: by its own word the server's line of 185.00 Mb/s was full: 90 % by this test and 0 % by others"},
+        // Nonsense is a number like another.
+        {{.line_bps = 1, .others_bytes = INT64_C(1) << 53, .rtt_min_ns = 86400 * DK_NS_PER_S}, false, false,
+         "download: by its own word the server's line of 0.00 Mb/s was full: 1000 % by this test and 1000 % by others"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct dk_measurement m = {.download = {.status = DK_STATUS_OK, .conditions.duration_ns = DK_NS_PER_S}};
+        struct dk_context context = {.clock.state = DK_CLOCK_SYNCHRONISED};
+        struct dk_server_hint *hint = rows[i].upload ? &m.hint_upload : &m.hint_download;
+        struct dk_validity validity;
+
+        m.upload = m.download;
+        if (rows[i].loopback)
+            context.link.medium = DK_MEDIUM_LOOPBACK;
+        *hint = rows[i].hint;
+        hint->streams = 2;
+        hint->bytes[0] = hint->bytes[1] = 100 * MB;
+        dk_judge_validity(&m, &context, &validity);
+        CU_ASSERT_EQUAL(validity.count, (size_t)rows[i].loopback); // it says nothing
+        hint->duration_ns = 10 * DK_NS_PER_S;
+        dk_judge_validity(&m, &context, &validity);
+        CU_ASSERT_EQUAL_FATAL(validity.count, (rows[i].detail != NULL) + (size_t)rows[i].loopback);
+        if (rows[i].detail != NULL) {
+            CU_ASSERT_EQUAL(validity.flags[0].code, DK_FLAG_SERVER_LIMITED);
+            CU_ASSERT_EQUAL(validity.flags[0].figure,
+                            rows[i].upload ? DK_FLAG_FIGURE_UPLOAD : DK_FLAG_FIGURE_DOWNLOAD);
+            CU_ASSERT_STRING_EQUAL(validity.flags[0].detail, rows[i].detail);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {
         DK_CASE(a_capture_that_disagrees_is_flagged),
+        DK_CASE(a_server_that_held_the_test_back_is_flagged),
         {0},
     };
 
