@@ -67,6 +67,24 @@ static void keep_evidence(const struct dk_settings *settings, const char *id, st
     }
 }
 
+// Seals the payload. When the token does not sign any more, what was measured is put by for the next run to seal.
+static enum dk_err seal(const char *state_dir, const struct dk_key *key, const struct dk_buf *payload,
+                        struct dk_buf *jws, struct dk_fault *fault)
+{
+    struct dk_fault own = {0}, keeping = {0};
+    enum dk_err err = dk_seal(key, DK_TYP_RECORD, payload->data, payload->len, jws, &own);
+
+    if (err == DK_OK)
+        return err;
+    if (err != DK_ERR_IO)
+        return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+    if (dk_device_put_by(state_dir, payload, &keeping) != DK_OK)
+        return dk_fail(fault, err, own.where, NULL, "%s; what was measured is lost: %s: %s", own.what, keeping.where,
+                       keeping.what);
+    return dk_fail(fault, err, own.where, "plug the token in: the next run seals what was measured, and goes on", "%s",
+                   own.what);
+}
+
 static enum dk_err keep(const struct dk_settings *settings, const struct dk_repeated *repeated,
                         struct dk_journal *journal, const struct dk_key *key, const struct dk_device_id *device,
                         int64_t head_seq, const char *head_sha256, const char *run, struct dk_run_result *result,
@@ -114,7 +132,7 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
     result->payload = dk_buf_make(DK_RECORD_MAX_BYTES);
     err = dk_record_build(&facts, &result->payload, fault);
     if (err == DK_OK)
-        err = dk_seal(key, DK_TYP_RECORD, result->payload.data, result->payload.len, &jws, fault);
+        err = seal(settings->state_dir, key, &result->payload, &jws, fault);
     if (err == DK_OK)
         err = dk_journal_append(journal, facts.seq, jws.data, jws.len, fault);
     if (err == DK_OK) {
@@ -131,9 +149,9 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
 static enum dk_err open_state(const struct dk_settings *settings, struct dk_key **key, struct dk_journal **journal,
                               struct dk_device_id *device, struct dk_fault *fault)
 {
-    enum dk_err err = dk_device_key(settings->state_dir, "", key, fault);
+    enum dk_err err = dk_device_key(settings->state_dir, settings->device_key, key, fault);
 
-    if (err == DK_ERR_NO_INPUT && fault != NULL)
+    if (err == DK_ERR_NO_INPUT && settings->device_key[0] == '\0' && fault != NULL)
         snprintf(fault->todo, sizeof fault->todo, "make a key first: dokiem keygen --state %.300s",
                  settings->state_dir);
     // A journal that has vanished must not start again from 1 behind the collector's back.

@@ -26,6 +26,7 @@ enum { FIELD_SIZE = 32, FIELD_TEXT_SIZE = 44, KEY_FILE_MAX_BYTES = 1 << 16, JWK_
 struct dk_key {
     EVP_PKEY *pkey; // owned
     bool has_private;
+    struct dk_key_keeper keeper; // when the private part is elsewhere
     char x[FIELD_TEXT_SIZE], y[FIELD_TEXT_SIZE]; // the public point, base64url
     char id[DK_SHA256_TEXT_SIZE];
 };
@@ -336,6 +337,16 @@ enum dk_err dk_key_read_public(const char *name, const char *text, size_t len, s
     return err != DK_OK ? err : from_jwk(name, json, out, fault);
 }
 
+void dk_key_keep_elsewhere(struct dk_key *key, const struct dk_key_keeper *keeper)
+{
+    key->keeper = *keeper;
+}
+
+bool dk_key_is_elsewhere(const struct dk_key *key)
+{
+    return key->keeper.sign != NULL;
+}
+
 enum dk_err dk_key_public_jwk(const struct dk_key *key, struct dk_buf *out)
 {
     // RFC 7638 section 3 hashes exactly these bytes: no spaces, members in this order.
@@ -365,20 +376,31 @@ static bool der_to_raw(const unsigned char *der, size_t len, uint8_t out[static 
            BN_bn2binpad(low, out + FIELD_SIZE, FIELD_SIZE) == FIELD_SIZE;
 }
 
-enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len,
-                        uint8_t out[static DK_SIGNATURE_SIZE], struct dk_fault *fault)
+static enum dk_err sign_here(const struct dk_key *key, const void *data, size_t len, uint8_t *der, size_t *der_len,
+                             struct dk_fault *fault)
 {
-    unsigned char der[128];
-    size_t der_len = sizeof der;
     auto_with(free_digest_context) EVP_MD_CTX *context = EVP_MD_CTX_new();
 
     if (context == NULL)
         return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
     if (!key->has_private ||
         EVP_DigestSignInit_ex(context, NULL, "SHA256", NULL, NULL, key->pkey, NULL) != 1 ||
-        EVP_DigestSign(context, der, &der_len, data, len) != 1 || !der_to_raw(der, der_len, out))
+        EVP_DigestSign(context, der, der_len, data, len) != 1)
         return fail_crypto(fault, "sign");
     return DK_OK;
+}
+
+enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len,
+                        uint8_t out[static DK_SIGNATURE_SIZE], struct dk_fault *fault)
+{
+    uint8_t der[DK_SIGNATURE_DER_MAX];
+    size_t der_len = sizeof der;
+    enum dk_err err = dk_key_is_elsewhere(key) ? key->keeper.sign(key->keeper.self, data, len, der, &der_len, fault)
+                                               : sign_here(key, data, len, der, &der_len, fault);
+
+    if (err != DK_OK)
+        return err;
+    return der_to_raw(der, der_len, out) ? DK_OK : fail_crypto(fault, "sign");
 }
 
 static int raw_to_der(const uint8_t raw[static DK_SIGNATURE_SIZE], unsigned char **der)
@@ -433,6 +455,8 @@ void dk_key_free(struct dk_key *key)
 {
     if (key == NULL)
         return;
+    if (dk_key_is_elsewhere(key))
+        key->keeper.free(key->keeper.self);
     EVP_PKEY_free(key->pkey);
     free(key);
 }

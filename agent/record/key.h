@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DK_SIGNATURE_SIZE = 64 };
+enum { DK_SIGNATURE_SIZE = 64, DK_SIGNATURE_DER_MAX = 128 };
 
 struct dk_key; // private or public
 
@@ -30,6 +30,21 @@ enum dk_err dk_key_write_private(const struct dk_key *key, const char *directory
 enum dk_err dk_key_replace_private(const struct dk_key *key, const char *directory, const char *name,
                                    struct dk_fault *fault);
 
+// A private key that is elsewhere. `sign` writes the ECDSA signature (DER) of the SHA-256 of the `len` bytes; *der_len
+// is the room, and then its length. It is called as often as something is to be signed, and must not ask anybody.
+struct dk_key_keeper {
+    void *self; // owned
+    enum dk_err (*sign)(void *self, const void *data, size_t len, uint8_t *der, size_t *der_len,
+                        struct dk_fault *fault);
+    void (*free)(void *self);
+};
+
+// From now on `keeper`, which it takes over, signs for this public key. Signatures are verified here.
+void dk_key_keep_elsewhere(struct dk_key *key, const struct dk_key_keeper *keeper);
+
+// True for such a key: its private part is not in this program, and cannot be written to a file.
+bool dk_key_is_elsewhere(const struct dk_key *key);
+
 // Reads a public key from text: a JWK (RFC 7517; members kty EC, crv P-256, x, y; a private `d` is refused, others
 // are ignored) or a PEM "PUBLIC KEY". `name` is used in faults. Errors: DATA, MEMORY.
 enum dk_err dk_key_read_public(const char *name, const char *text, size_t len, struct dk_key **out,
@@ -42,7 +57,7 @@ enum dk_err dk_key_public_jwk(const struct dk_key *key, struct dk_buf *out);
 const char *dk_key_id(const struct dk_key *key);
 
 // Signs `len` bytes: r and s, 32 bytes each, big-endian (RFC 7518 section 3.4), s the lower of the two that verify.
-// Errors: INTERNAL (also for a public key), MEMORY.
+// Errors: INTERNAL (also for a public key), MEMORY; those of the key's keeper.
 enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len, uint8_t out[static DK_SIGNATURE_SIZE],
                         struct dk_fault *fault);
 

@@ -44,7 +44,7 @@ enum dk_err dk_delivery(const struct dk_settings *settings, int interrupt_fd, st
     enum dk_err err = read_collector_key(settings->state_dir, &key, fault);
 
     if (err == DK_OK)
-        err = dk_ring_read_state(settings->state_dir, "", &device_keys, &reading);
+        err = dk_ring_read_state(settings->state_dir, &device_keys, &reading);
     // Without a key of its own a journal can still be delivered, unseen.
     bool has_key = err != DK_ERR_NO_INPUT;
 

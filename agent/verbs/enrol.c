@@ -94,7 +94,6 @@ static enum dk_err keep_collector_key(const struct enrolment *enrolment, const s
 static enum dk_err enrol(struct enrolment *enrolment, struct dk_fault *fault)
 {
     const struct dk_settings *settings = enrolment->settings;
-    char path[PATH_MAX + sizeof DK_KEY_FILE];
     dk_auto(key) struct dk_key *key = NULL;
     dk_auto_buf struct dk_buf jwk = dk_buf_make(4096);
     struct dk_device_id device;
@@ -102,13 +101,12 @@ static enum dk_err enrol(struct enrolment *enrolment, struct dk_fault *fault)
 
     if (settings->collector_url[0] == '\0')
         return dk_fail(fault, DK_ERR_USAGE, "--collector", "give it, or set [collector] url", "is missing");
-    snprintf(path, sizeof path, "%s/%s", settings->state_dir, DK_KEY_FILE);
 
-    enum dk_err err = dk_key_read_private(path, &key, &reading);
+    enum dk_err err = dk_device_key(settings->state_dir, settings->device_key, &key, &reading);
+    bool make = err == DK_ERR_NO_INPUT && settings->device_key[0] == '\0';
 
     if (err != DK_OK)
-        return dk_fail(fault, err, reading.where,
-                       err == DK_ERR_NO_INPUT ? "make it: dokiem keygen" : reading.todo, "%s", reading.what);
+        return dk_fail(fault, err, reading.where, make ? "make it: dokiem keygen" : reading.todo, "%s", reading.what);
 
     const struct dk_deliver_options options = {
         .url = settings->collector_url,

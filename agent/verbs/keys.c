@@ -78,7 +78,7 @@ enum dk_err dk_ring_read_path(const char *path, enum dk_role role, struct dk_key
     return err;
 }
 
-static enum dk_err add_own(const char *state_dir, const char *key_name, struct dk_keys *ring, struct dk_fault *fault)
+static enum dk_err add_own(const char *state_dir, struct dk_keys *ring, struct dk_fault *fault)
 {
     char path[PATH_MAX + sizeof DK_KEY_FILE + 1];
     dk_auto(key) struct dk_key *key = NULL;
@@ -86,7 +86,7 @@ static enum dk_err add_own(const char *state_dir, const char *key_name, struct d
 
     snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEY_FILE);
 
-    enum dk_err err = dk_key_read_private(key_name[0] != '\0' ? key_name : path, &key, fault);
+    enum dk_err err = dk_key_read_private(path, &key, fault);
 
     if (err == DK_OK)
         err = dk_key_public_jwk(key, &jwk);
@@ -95,8 +95,7 @@ static enum dk_err add_own(const char *state_dir, const char *key_name, struct d
     return dk_keys_read_public(path, dk_buf_text(&jwk), jwk.len, ring, fault);
 }
 
-enum dk_err dk_ring_read_state(const char *state_dir, const char *key_name, struct dk_keys *ring,
-                               struct dk_fault *fault)
+enum dk_err dk_ring_read_state(const char *state_dir, struct dk_keys *ring, struct dk_fault *fault)
 {
     char path[PATH_MAX + sizeof DK_COLLECTOR_KEY_FILE + 1];
     struct dk_fault own = {0};
@@ -108,9 +107,11 @@ enum dk_err dk_ring_read_state(const char *state_dir, const char *key_name, stru
     if (err != DK_OK && err != DK_ERR_NO_INPUT)
         return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
     own = (struct dk_fault){0};
-    err = add_own(state_dir, key_name, ring, fault);
-    if (err != DK_OK)
-        return err;
+    err = add_own(state_dir, ring, &own);
+    // The public part of a key in a token is in the folder.
+    if (err != DK_OK && (err != DK_ERR_NO_INPUT || ring->count == 0))
+        return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+    own = (struct dk_fault){0};
     snprintf(path, sizeof path, "%s/%s", state_dir, DK_COLLECTOR_KEY_FILE);
     err = dk_ring_read_path(path, DK_ROLE_COLLECTOR, ring, &own);
     return err == DK_OK || err == DK_ERR_NO_INPUT ? DK_OK
@@ -120,7 +121,7 @@ enum dk_err dk_ring_read_state(const char *state_dir, const char *key_name, stru
 enum dk_err dk_verb_keys(const char *path, const char *state_dir, struct dk_keys *out, struct dk_fault *fault)
 {
     return path != NULL ? dk_ring_read_path(path, DK_ROLE_ANY, out, fault)
-                        : dk_ring_read_state(state_dir, "", out, fault);
+                        : dk_ring_read_state(state_dir, out, fault);
 }
 
 enum dk_err dk_record_open(const struct dk_keys *keys, const char *jws, size_t len, const struct dk_ring_key **signer,
