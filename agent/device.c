@@ -132,8 +132,8 @@ static enum dk_err remove_replaced(const char *state_dir, const char *old_id, st
     return remove_file(state_dir, DK_KEY_FILE, fault);
 }
 
-// The key that the last record hands the chain over to; *out stays NULL when it is no rotation, or damaged. `from` is
-// the key that it claims to be signed by; it stays "" when there is none.
+// The key that the last record hands the chain over to; *out stays NULL when it is no rotation. `from` is the key that
+// it claims to be signed by, or "" when there is no record, or a damaged one.
 static enum dk_err successor(struct dk_journal *journal, char from[static DK_SHA256_TEXT_SIZE], struct dk_key **out,
                              struct dk_fault *fault)
 {
@@ -156,6 +156,8 @@ static enum dk_err successor(struct dk_journal *journal, char from[static DK_SHA
     if (err == DK_OK && head.kind == DK_KIND_ROTATION)
         err = dk_rotation_read(dk_buf_text(&payload), payload.len,
                                &(struct dk_rotation_place){head.device_id, from, head.seq, head.prev}, out, &own);
+    if (err == DK_ERR_DATA)
+        from[0] = '\0';
     return err == DK_OK || err == DK_ERR_DATA ? DK_OK : dk_fail(fault, err, own.where, own.todo, "%s", own.what);
 }
 
@@ -169,7 +171,8 @@ static enum dk_err check_turn(const char *state_dir, const char *from, const str
                        dk_key_id(next), dk_key_id(key));
     if (next == NULL && from[0] != '\0' && strcmp(from, dk_key_id(key)) != 0)
         return dk_fail(fault, DK_ERR_CONFIG, state_dir,
-                       "set [device] key to that key; a key is changed by dokiem keygen --rotate",
+                       "bring that key back, as a file or by [device] key; dokiem keygen --rotate changes keys, and "
+                       "without the old one a chain begins anew in another folder (--state)",
                        "the last record is signed by the key %s, but the key at hand is %s", from, dk_key_id(key));
     return DK_OK;
 }
