@@ -225,10 +225,11 @@ static enum dk_err read_pin(const char *path, struct dk_buf *pin, struct dk_faul
                        "others than its owner may use the PIN (mode %04o; 0600 is allowed)",
                        (unsigned)status.st_mode & 07777U);
 
-    enum dk_err err = dk_file_read(path, pin, fault);
+    struct dk_fault own = {0};
+    enum dk_err err = dk_file_read(path, pin, &own);
 
     if (err != DK_OK)
-        return err;
+        return dk_fail(fault, err, own.where, "write the PIN into it, and nothing else", "%s", own.what);
     while (pin->len > 0 && (pin->data[pin->len - 1] == '\n' || pin->data[pin->len - 1] == '\r'))
         pin->data[--pin->len] = '\0';
     if (pin->len == 0 || !dk_text_is_clean(pin->data, pin->len))
