@@ -230,6 +230,22 @@ class Token(unittest.TestCase):
         self.run_once()
         self.verify_chain(first)
 
+    def test_a_change_of_key_that_the_token_does_not_sign_changes_nothing(self):
+        gone = {"TOKEN_TROUBLE": "removed"}
+        self.file("dokiem.ini", "[device]\n")
+        self.dokiem("keygen")
+        first = self.dokiem("keygen", "--public")
+        self.dokiem("keygen", "--rotate", "--new-key", self.uri(module=TROUBLED), status=74, extra=gone)
+        self.assertEqual((self.journal(), os.path.exists(self.state + "/device.pem")), ([], True))
+        self.run_once()
+        self.dokiem("keygen", "--rotate", "--new-key", self.uri())
+        self.use(self.uri(module=TROUBLED))
+        for new in ([], ["--new-key", self.uri("token=token;id=%02")]):
+            self.dokiem("keygen", "--rotate", *new, status=74, words="does not sign", extra=gone)
+            self.assertEqual((len(self.journal()), os.path.exists(self.state + "/device.pem")), (2, False))
+        self.run_once()
+        self.verify_chain(first)
+
     def test_a_key_that_wants_its_pin_for_each_signature_gets_it(self):
         self.use(self.uri("token=token;object=asks"))
         self.dokiem("keygen")
