@@ -3,6 +3,7 @@
 
 #include "agent/base/message.h"
 #include "agent/base/parse.h"
+#include "agent/base/pkcs11_uri.h"
 #include "config/ini.h"
 #include "config/value.h"
 
@@ -152,6 +153,14 @@ static const char *set_path(const struct dk_option *option, const char *text, vo
 static const char *set_profile(const struct dk_option *option, const char *text, void *field)
 {
     return strchr(text, '/') != NULL ? set_path(option, text, field) : set_text(option, text, field);
+}
+
+static const char *set_token_key(const struct dk_option *option, const char *text, void *field)
+{
+    struct dk_pkcs11_uri uri;
+    const char *wrong = text[0] != '\0' ? dk_pkcs11_uri_read(text, &uri) : NULL;
+
+    return wrong != NULL ? wrong : set_text(option, text, field);
 }
 
 static const char *set_interface(const struct dk_option *option, const char *text, void *field)
@@ -413,6 +422,7 @@ KIND(text, set_text, print_text)
 KIND(path, set_path, print_text)
 KIND(profile, set_profile, print_text)
 KIND(interface, set_interface, print_text)
+KIND(token_key, set_token_key, print_text)
 KIND(stamp, set_stamp, print_text)
 KIND(url, set_url, print_text)
 KIND(server, set_server, print_text)
@@ -561,6 +571,9 @@ static const struct dk_option options[] = {
     {"judge", "profile_key", NULL, PATH, .fallback = "", FIELD(profile_key),
      .help = N_("public key (JWK or PEM) that must have signed the profile; unset: any may be used")},
 
+    {"device", "key", NULL, KEPT_AS("PKCS#11 URI", token_key, "pkcs11:..., with a module-path and without a PIN"),
+     .fallback = "", FIELD(device_key), .help = N_("private key in a token; unset: device.pem of the state folder")},
+
     {"journal", "state_dir", "state", PATH, .fallback = "/var/lib/dokiem", FIELD(state_dir),
      .help = N_("folder of the key, the journal and the receipts")},
     {"journal", "max_bytes", NULL, BYTES("1MB", "1000GB"), .fallback = "256MiB", FIELD(journal_max_bytes),
@@ -616,6 +629,11 @@ enum dk_err dk_option_print_server(const struct dk_option *option, const struct 
                                    struct dk_buf *out)
 {
     return option->kind->print(option, (const char *)server + option->offset, out);
+}
+
+bool dk_option_is_quotable(const struct dk_option *option)
+{
+    return option->kind != &kind_token_key;
 }
 
 bool dk_option_is_relative_path(const struct dk_option *option, const char *text)

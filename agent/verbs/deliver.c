@@ -35,7 +35,7 @@ int dk_verb_deliver(int argc, char **argv)
     err = dk_delivery_keys(arguments.settings.state_dir, NULL, &device_keys, &fault);
     if (err != DK_OK)
         return dk_verb_fail("deliver", &fault);
-    dk_confine_measuring(&arguments.settings);
+    dk_confine_delivering(&arguments.settings);
     err = dk_delivery(&arguments.settings, &device_keys, dk_interrupt_fd(), &result, &fault);
     if (err == DK_OK || result.delivered + result.refused + result.waiting > 0)
         printf(_("delivered %" PRId64 ", refused %" PRId64 ", waiting %" PRId64 "\n"), result.delivered,
