@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -343,6 +344,64 @@ class Token(unittest.TestCase):
         for verb in ("status", "list", "deliver"):
             self.dokiem(verb, extra=extra, status=78 if verb == "deliver" else 0)
         self.assertFalse(os.path.exists(logins))
+
+    # --- the process that has the token -----------------------------------------------------------------------------
+
+    def memory_has(self, pid, needle):
+        """Whether the bytes are in what a process may write of its memory."""
+        with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+            for line in maps:
+                match = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw", line)
+                start, end = (int(match[1], 16), int(match[2], 16)) if match else (0, 0)
+                if 0 < end - start <= 64 << 20:
+                    memory.seek(start)
+                    if needle in memory.read(end - start):
+                        return True
+        return False
+
+    def test_what_reads_from_the_network_has_neither_token_nor_pin(self):
+        self.use(self.uri())
+        self.dokiem("keygen")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.settimeout(60)
+            run = subprocess.Popen([DOKIEM, "run", "--state", self.state, "--config", self.folder + "/dokiem.ini",
+                                    "--server", f"http://127.0.0.1:{server.getsockname()[1]}", "--stamp", "off"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   env=os.environ | {"HOME": self.folder, "LC_ALL": "C.UTF-8",
+                                                     "SOFTHSM2_CONF": self.folder + "/softhsm2.conf"})
+            self.addCleanup(lambda: (run.poll() is None and run.kill(), run.communicate()))
+            connection, _ = server.accept()
+            with connection, open(f"/proc/{run.pid}/task/{run.pid}/children", encoding="ascii") as file:
+                signer, = file.read().split()
+                for pid, kept, has_it in ((run.pid, 0, False), (signer, 1 << 1 | 1 << 2, True)):
+                    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+                        found = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+                    self.assertEqual(found["NoNewPrivs"], "1")
+                    self.assertEqual(int(found["CapPrm"], 16) & ~kept, 0, found["CapPrm"])
+                    try:
+                        with open(f"/proc/{pid}/maps", encoding="utf-8") as file:
+                            maps = file.read()
+                        pin = self.memory_has(pid, PIN.encode())
+                    except PermissionError:  # the signer's are root's
+                        self.assertNotEqual(os.geteuid(), 0)
+                        continue
+                    self.assertEqual(["libp11.so" in maps, "softhsm" in maps, pin], [has_it] * 3)
+                run.send_signal(signal.SIGINT)
+                out, err = run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 130, out + err)
+        self.verify_chain(self.dokiem("keygen", "--public"))
+        self.assertEqual(len(self.journal()), 1)
+
+    def test_a_module_that_crashes_takes_no_measurement_with_it(self):
+        self.use(self.uri(module=TROUBLED))
+        self.dokiem("keygen")
+        self.run_once(status=74, words=["has ended", "plug the token in"], extra={"TOKEN_TROUBLE": "crash"})
+        self.assertEqual(self.journal(), [])
+        self.assertTrue(os.path.exists(self.state + "/unsealed/record.json"))
+        self.run_once()
+        self.assertFalse(os.path.exists(self.state + "/unsealed/record.json"))
+        self.assertEqual(len(self.journal()), 2)
+        self.verify_chain(self.dokiem("keygen", "--public"))
 
     # --- the token goes ---------------------------------------------------------------------------------------------
 
