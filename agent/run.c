@@ -78,6 +78,28 @@ static void keep_evidence(const struct dk_settings *settings, const char *id, st
     }
 }
 
+// Seals the payload. When the token does not sign any more, or the process that has the key is gone, what was measured
+// is put by for the next run to seal.
+static enum dk_err seal(const struct dk_settings *settings, const struct dk_key *key, const struct dk_buf *payload,
+                        struct dk_buf *jws, struct dk_fault *fault)
+{
+    struct dk_fault own = {0}, keeping = {0};
+    enum dk_err err = dk_seal(key, DK_TYP_RECORD, payload->data, payload->len, jws, &own);
+
+    if (err == DK_OK)
+        return err;
+    if (err != DK_ERR_IO)
+        return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+    if (dk_device_put_by(settings->state_dir, payload, &keeping) != DK_OK)
+        return dk_fail(fault, err, own.where, NULL, "%s; what was measured is lost: %s: %s", own.what, keeping.where,
+                       keeping.what);
+    return dk_fail(fault, err, own.where,
+                   settings->device_key[0] != '\0'
+                       ? N_("plug the token in: the next run seals what was measured, and goes on")
+                       : N_("run again: the next run seals what was measured, and goes on"),
+                   "%s", own.what);
+}
+
 static enum dk_err keep(const struct dk_settings *settings, const struct dk_repeated *repeated,
                         struct dk_journal *journal, const struct dk_device_signer *signer, int64_t head_seq,
                         const char *head_sha256, struct dk_run_result *result, struct dk_fault *fault)
@@ -123,7 +145,7 @@ static enum dk_err keep(const struct dk_settings *settings, const struct dk_repe
     result->payload = dk_buf_make(DK_RECORD_MAX_BYTES);
     err = dk_record_build(&facts, &result->payload, fault);
     if (err == DK_OK)
-        err = dk_seal(signer->key, DK_TYP_RECORD, result->payload.data, result->payload.len, &jws, fault);
+        err = seal(settings, signer->key, &result->payload, &jws, fault);
     if (err == DK_OK)
         err = dk_journal_append(journal, facts.seq, jws.data, jws.len, fault);
     if (err == DK_OK) {
@@ -154,7 +176,7 @@ static enum dk_err open_state(const struct dk_settings *settings, const struct d
     if (err == DK_OK)
         err = dk_journal_lock(*journal, fault);
     if (err == DK_OK)
-        err = dk_device_signer_check(signer, *journal, fault);
+        err = dk_device_signer_check(signer, settings->state_dir, *journal, fault);
     return err;
 }
 

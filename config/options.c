@@ -3,6 +3,7 @@
 
 #include "agent/base/message.h"
 #include "agent/base/parse.h"
+#include "agent/base/pkcs11_uri.h"
 #include "config/entries.h"
 #include "config/ini.h"
 #include "config/value.h"
@@ -158,20 +159,23 @@ static const char *set_profile(const struct dk_option *option, const char *text,
 // Numbers with dots, as "1.3.6.1.4.1.13762.3".
 static const char *set_oid(const struct dk_option *option, const char *text, void *field)
 {
-    const char *at = text;
-
-    while (*at != '\0') {
+    for (const char *at = text; *at != '\0';) {
         size_t digits = strspn(at, "0123456789");
 
-        if (digits == 0 || digits > 9 || (at[0] == '0' && digits > 1) || (at == text && strchr(text, '.') == NULL))
+        if (digits == 0 || digits > 9 || (at[0] == '0' && digits > 1) || strchr(text, '.') == NULL ||
+            (at[digits] != '\0' && (at[digits] != '.' || at[digits + 1] == '\0')))
             return N_("is no object identifier (numbers with dots)");
-        at += digits;
-        if (at[0] == '.' && at[1] != '\0')
-            at++;
-        else if (*at != '\0')
-            return N_("is no object identifier (numbers with dots)");
+        at += digits + (at[digits] == '.');
     }
     return set_text(option, text, field);
+}
+
+static const char *set_token_key(const struct dk_option *option, const char *text, void *field)
+{
+    struct dk_pkcs11_uri uri;
+    const char *wrong = text[0] != '\0' ? dk_pkcs11_uri_read(text, &uri) : NULL;
+
+    return wrong != NULL ? wrong : set_text(option, text, field);
 }
 
 static const char *set_interface(const struct dk_option *option, const char *text, void *field)
@@ -449,6 +453,7 @@ KIND(text, set_text, print_text)
 KIND(path, set_path, print_text)
 KIND(profile, set_profile, print_text)
 KIND(interface, set_interface, print_text)
+KIND(token_key, set_token_key, print_text)
 KIND(stamp, set_stamp, print_text)
 KIND(url, set_url, print_text)
 KIND(resolvers, set_resolvers, print_text)
@@ -610,6 +615,9 @@ static const struct dk_option options[] = {
     {"judge", "profile_key", NULL, PATH, .fallback = "", FIELD(profile_key),
      .help = N_("public key (JWK or PEM) that must have signed the profile; unset: any may be used")},
 
+    {"device", "key", NULL, KEPT_AS("PKCS#11 URI", token_key, "pkcs11:..., with a module-path and without a PIN"),
+     .fallback = "", FIELD(device_key), .help = N_("private key in a token; unset: device.pem of the state folder")},
+
     {"journal", "state_dir", "state", PATH, .fallback = "/var/lib/dokiem", FIELD(state_dir),
      .help = N_("folder of the key, the journal and the receipts")},
     {"journal", "max_bytes", NULL, BYTES("1MB", "1000GB"), .fallback = "256MiB", FIELD(journal_max_bytes),
@@ -674,6 +682,11 @@ enum dk_err dk_option_print_server(const struct dk_option *option, const struct 
                                    struct dk_buf *out)
 {
     return option->kind->print(option, (const char *)server + option->offset, out);
+}
+
+bool dk_option_is_quotable(const struct dk_option *option)
+{
+    return option->kind != &kind_token_key;
 }
 
 bool dk_option_is_relative_path(const struct dk_option *option, const char *text)

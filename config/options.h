@@ -22,5 +22,8 @@ const char *dk_option_set_server(const struct dk_option *option, const char *tex
 enum dk_err dk_option_print_server(const struct dk_option *option, const struct dk_server_settings *server,
                                    struct dk_buf *out);
 
+// False for options whose value is never repeated in a fault: somebody may have written a PIN there.
+bool dk_option_is_quotable(const struct dk_option *option);
+
 // True for options whose value is a path, or may be one, and `text` is a relative one.
 bool dk_option_is_relative_path(const struct dk_option *option, const char *text);

@@ -107,6 +107,15 @@ static void write_allowed(const struct dk_option *option, char *out, size_t size
              option->unit[0] != '\0' ? ")" : "");
 }
 
+// What was written, for a fault.
+static void quote(const struct dk_option *option, const char *text, char out[static DK_QUOTE_SIZE])
+{
+    if (dk_option_is_quotable(option))
+        dk_quote(text, out);
+    else
+        snprintf(out, DK_QUOTE_SIZE, "%s", _("the value"));
+}
+
 // The section [server NAME] begins: one more server, with defaults.
 static enum dk_err add_server(struct dk_settings *settings, const struct dk_ini *ini,
                               const struct dk_ini_entry *entry, struct dk_fault *fault)
@@ -154,7 +163,7 @@ static enum dk_err set_entry(struct dk_settings *settings, const struct dk_ini *
 
     char value[DK_QUOTE_SIZE], allowed[256], todo[128];
 
-    dk_quote(entry->value, value);
+    quote(option, entry->value, value);
     write_allowed(option, allowed, sizeof allowed);
     snprintf(todo, sizeof todo, "correct it, or remove the line for the default, %s",
              option->fallback[0] != '\0' ? option->fallback : "not set");

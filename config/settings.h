@@ -89,6 +89,8 @@ struct dk_settings {
     // [judge]
     char profile[PATH_MAX]; // name, or path when it contains '/'
     char profile_key[PATH_MAX]; // "": a profile needs no signature
+    // [device]
+    char device_key[DK_URL_SIZE]; // PKCS#11 URI; "": STATE/device.pem
     // [journal]
     char state_dir[PATH_MAX];
     int64_t journal_max_bytes;
@@ -128,7 +130,7 @@ enum dk_err dk_settings_read_text(struct dk_settings *settings, const char *name
 struct dk_option {
     const char *section, *key;
     const char *argument; // long option of the command line without dashes, e.g. "duration"; NULL when there is none
-    const char *type;     // "integer", "duration", "bytes", "rate", "share", "text", "url", "path", "one of", "list of"
+    const char *type;     // "integer", "duration", "bytes", "rate", "share", "text", "url", "path", "one of" …
     const char *allowed;  // range or choices, for people: "1 to 32"
     const char *unit;     // the units to choose from; "" when there is none
     const char *fallback; // the default as it would be written in the file, without quotation marks

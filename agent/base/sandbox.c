@@ -148,12 +148,14 @@ static bool restrict_files(const struct dk_sandbox *wanted, int version)
         handled.files |= FS_TRUNCATE;
     if (version >= ABI_IOCTL)
         handled.files |= FS_IOCTL_DEV;
+    if (wanted->any_file)
+        handled.files = 0;
     if (version >= ABI_NET) {
         handled.ports = wanted->port_count > 0 || wanted->network == DK_SANDBOX_NO_NETWORK ? NET_CONNECT_TCP : 0;
         size = offsetof(struct ruleset, scope);
     }
     if (version >= ABI_SCOPE) {
-        handled.scope = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
+        handled.scope = SCOPE_SIGNAL | (wanted->network == DK_SANDBOX_ANY_NETWORK ? 0 : SCOPE_ABSTRACT_UNIX);
         size = sizeof handled;
     }
 
@@ -304,6 +306,8 @@ static void restrict_sockets(struct program *program, const struct dk_sandbox *w
     const unsigned families[] = {AF_INET, AF_INET6, AF_NETLINK, wanted->capture ? AF_PACKET : AF_INET};
     unsigned count = sizeof families / sizeof families[0];
 
+    if (wanted->network == DK_SANDBOX_ANY_NETWORK)
+        return;
     if (wanted->network == DK_SANDBOX_NO_NETWORK) {
         refuse_call(program, __NR_socket, EPERM);
         refuse_call(program, __NR_connect, EPERM);

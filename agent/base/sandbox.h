@@ -14,6 +14,7 @@ enum { DK_SANDBOX_PATHS_MAX = 48, DK_SANDBOX_PORTS_MAX = 64 };
 enum dk_sandbox_network {
     DK_SANDBOX_NO_NETWORK, // no socket is made, none is connected; what is open is used, and connections are accepted
     DK_SANDBOX_CLIENT,     // sockets are made (AF_INET, AF_INET6, AF_NETLINK) and connected; none listens
+    DK_SANDBOX_ANY_NETWORK, // no wall
 };
 
 struct dk_sandbox {
@@ -24,6 +25,7 @@ struct dk_sandbox {
     size_t file_count;
     const char *list, *make; // folders whose names may be read, and in which files may be made and replaced; none of
                              // them is read, and of what is named above none is hidden; NULL for none
+    bool any_file;           // no wall: for a library of others, which does not say what it needs
     bool system;             // what programs read at run time: libraries, names and addresses, authorities, /proc, /sys
     enum dk_sandbox_network network;
     bool capture; // a client's AF_PACKET too

@@ -26,11 +26,9 @@ enum { FIELD_SIZE = 32, FIELD_TEXT_SIZE = 44, KEY_FILE_MAX_BYTES = 1 << 16, JWK_
 struct dk_key {
     EVP_PKEY *pkey; // owned
     bool has_private;
+    struct dk_key_keeper keeper; // when the private part is elsewhere
     char x[FIELD_TEXT_SIZE], y[FIELD_TEXT_SIZE]; // the public point, base64url
     char id[DK_SHA256_TEXT_SIZE];
-    dk_key_signs *sign; // in place of pkey; NULL for none
-    void (*end)(void *signer);
-    void *signer;
 };
 
 // The order n of P-256 (FIPS 186-5, SP 800-186 section 3.2.1.3) and n/2, rounded down.
@@ -348,6 +346,16 @@ enum dk_err dk_key_read_public(const char *name, const char *text, size_t len, s
     return err != DK_OK ? err : data_or_memory(from_jwk(name, json, out, fault), name, fault);
 }
 
+void dk_key_keep_elsewhere(struct dk_key *key, const struct dk_key_keeper *keeper)
+{
+    key->keeper = *keeper;
+}
+
+bool dk_key_is_elsewhere(const struct dk_key *key)
+{
+    return key->keeper.sign != NULL;
+}
+
 enum dk_err dk_key_public_jwk(const struct dk_key *key, struct dk_buf *out)
 {
     // RFC 7638 section 3 hashes exactly these bytes: no spaces, members in this order.
@@ -359,9 +367,9 @@ const char *dk_key_id(const struct dk_key *key)
     return key->id;
 }
 
-// r and s from the DER that OpenSSL makes. (r, n − s) verifies as well as (r, s): the lower s is the one we
-// use, so that one record has one signature.
-static bool der_to_raw(const unsigned char *der, size_t len, uint8_t out[static DK_SIGNATURE_SIZE])
+// (r, n − s) verifies as well as (r, s): the lower s is the one we use, so that one record has one signature.
+enum dk_err dk_signature_from_der(const uint8_t *der, size_t len, uint8_t out[static DK_SIGNATURE_SIZE],
+                                  struct dk_fault *fault)
 {
     auto_with(free_signature) ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &der, (long)len);
     auto_with(free_bignum) BIGNUM *n = BN_bin2bn(order, sizeof order, NULL);
@@ -370,38 +378,35 @@ static bool der_to_raw(const unsigned char *der, size_t len, uint8_t out[static 
     if (signature == NULL || n == NULL || low == NULL ||
         BN_bn2binpad(ECDSA_SIG_get0_r(signature), out, FIELD_SIZE) != FIELD_SIZE ||
         BN_bn2binpad(ECDSA_SIG_get0_s(signature), out + FIELD_SIZE, FIELD_SIZE) != FIELD_SIZE)
-        return false;
-    if (memcmp(out + FIELD_SIZE, half_order, FIELD_SIZE) <= 0)
-        return true;
-    return BN_sub(low, n, ECDSA_SIG_get0_s(signature)) == 1 &&
-           BN_bn2binpad(low, out + FIELD_SIZE, FIELD_SIZE) == FIELD_SIZE;
+        return fail_crypto(fault, "sign");
+    if (memcmp(out + FIELD_SIZE, half_order, FIELD_SIZE) <= 0 ||
+        (BN_sub(low, n, ECDSA_SIG_get0_s(signature)) == 1 &&
+         BN_bn2binpad(low, out + FIELD_SIZE, FIELD_SIZE) == FIELD_SIZE))
+        return DK_OK;
+    return fail_crypto(fault, "sign");
 }
 
-enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len,
-                        uint8_t out[static DK_SIGNATURE_SIZE], struct dk_fault *fault)
+static enum dk_err sign_here(const struct dk_key *key, const void *data, size_t len,
+                             uint8_t out[static DK_SIGNATURE_SIZE], struct dk_fault *fault)
 {
-    unsigned char der[128];
+    uint8_t der[DK_SIGNATURE_DER_MAX];
     size_t der_len = sizeof der;
-
-    if (key->sign != NULL)
-        return key->sign(key->signer, data, len, out, fault);
-
     auto_with(free_digest_context) EVP_MD_CTX *context = EVP_MD_CTX_new();
 
     if (context == NULL)
         return dk_fail(fault, DK_ERR_MEMORY, NULL, NULL, "out of memory");
     if (!key->has_private ||
         EVP_DigestSignInit_ex(context, NULL, "SHA256", NULL, NULL, key->pkey, NULL) != 1 ||
-        EVP_DigestSign(context, der, &der_len, data, len) != 1 || !der_to_raw(der, der_len, out))
+        EVP_DigestSign(context, der, &der_len, data, len) != 1)
         return fail_crypto(fault, "sign");
-    return DK_OK;
+    return dk_signature_from_der(der, der_len, out, fault);
 }
 
-void dk_key_delegate(struct dk_key *key, dk_key_signs *sign, void (*end)(void *signer), void *signer)
+enum dk_err dk_key_sign(const struct dk_key *key, const void *data, size_t len,
+                        uint8_t out[static DK_SIGNATURE_SIZE], struct dk_fault *fault)
 {
-    key->sign = sign;
-    key->end = end;
-    key->signer = signer;
+    return dk_key_is_elsewhere(key) ? key->keeper.sign(key->keeper.self, data, len, out, fault)
+                                    : sign_here(key, data, len, out, fault);
 }
 
 static int raw_to_der(const uint8_t raw[static DK_SIGNATURE_SIZE], unsigned char **der)
@@ -456,8 +461,8 @@ void dk_key_free(struct dk_key *key)
 {
     if (key == NULL)
         return;
-    if (key->end != NULL)
-        key->end(key->signer);
+    if (dk_key_is_elsewhere(key))
+        key->keeper.free(key->keeper.self);
     EVP_PKEY_free(key->pkey);
     free(key);
 }

@@ -153,19 +153,24 @@ static enum dk_err is_header_of(const struct dk_buf *header, const char *kid, co
     return err;
 }
 
-enum dk_err dk_seal(const struct dk_key *key, const char *typ, const void *payload, size_t len,
-                    struct dk_buf *out, struct dk_fault *fault)
+enum dk_err dk_jws_beginning(const struct dk_key *key, const char *typ, struct dk_buf *out)
 {
     dk_auto_buf struct dk_buf header = dk_buf_make(HEADER_MAX_BYTES);
-    dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
-    dk_auto_buf struct dk_buf back = dk_buf_make(len);
-    uint8_t signature[DK_SIGNATURE_SIZE] = {0};
     enum dk_err err = write_header(dk_key_id(key), typ, &header);
 
     if (err == DK_OK)
-        err = dk_base64url_encode(header.data, header.len, &jws);
-    if (err == DK_OK)
-        err = dk_buf_append(&jws, ".", 1);
+        err = dk_base64url_encode(header.data, header.len, out);
+    return err == DK_OK ? dk_buf_append(out, ".", 1) : err;
+}
+
+enum dk_err dk_seal(const struct dk_key *key, const char *typ, const void *payload, size_t len,
+                    struct dk_buf *out, struct dk_fault *fault)
+{
+    dk_auto_buf struct dk_buf jws = dk_buf_make(DK_JWS_MAX_BYTES);
+    dk_auto_buf struct dk_buf back = dk_buf_make(len);
+    uint8_t signature[DK_SIGNATURE_SIZE] = {0};
+    enum dk_err err = dk_jws_beginning(key, typ, &jws);
+
     if (err == DK_OK)
         err = dk_base64url_encode(payload, len, &jws);
     if (err == DK_OK)

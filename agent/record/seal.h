@@ -22,9 +22,12 @@ enum { DK_JWS_MAX_BYTES = 2 << 20 };
 
 // Appends the JWS (no line end) of `payload` to `out`. The header is {"alg":"ES256","kid":…,"typ":typ}. s is made the
 // lower of the two that verify, and the result is verified before it is handed out.
-// Errors: INTERNAL, MEMORY, DATA (too long).
+// Errors: as dk_key_sign; INTERNAL, MEMORY, DATA (too long).
 enum dk_err dk_seal(const struct dk_key *key, const char *typ, const void *payload, size_t len, struct dk_buf *out,
                     struct dk_fault *fault);
+
+// Appends what every JWS of this key and `typ` begins with: the header, encoded, and a dot. Errors: MEMORY.
+enum dk_err dk_jws_beginning(const struct dk_key *key, const char *typ, struct dk_buf *out);
 
 // The kid a JWS claims, from its header alone, nothing verified: to look the key up. The header must be exactly
 // alg ES256, kid (43 characters) and typ `typ`. Errors: DATA saying what is wrong; MEMORY.

@@ -89,15 +89,6 @@ static struct dk_key *introduce(int fd, const struct dk_signer_plan *plan)
     return own;
 }
 
-// What every JWS of this key and kind begins with.
-static bool find_beginning(const struct dk_key *key, const char *typ, struct dk_buf *out)
-{
-    dk_auto_buf struct dk_buf jws = dk_buf_make(BEGINNING_MAX_BYTES * 2);
-
-    return dk_seal(key, typ, "{}", 2, &jws, NULL) == DK_OK &&
-           dk_buf_append(out, jws.data, strcspn(dk_buf_text(&jws), ".") + 1) == DK_OK;
-}
-
 static bool serve_one(int fd, const struct dk_key *key, const struct dk_buf *beginning)
 {
     dk_auto_buf struct dk_buf data = dk_buf_make(DK_JWS_MAX_BYTES);
@@ -138,7 +129,8 @@ static void be_signer(int fd, const struct dk_signer_plan *plan)
     if (key == NULL || plan->typ == NULL)
         return;
     (void)dk_sandbox_enter(plan->walls != NULL ? plan->walls : &nothing);
-    if (find_beginning(key, plan->typ, &beginning))
+    // Found without a signature: each one costs a token time, and one of its key's uses.
+    if (dk_jws_beginning(key, plan->typ, &beginning) == DK_OK)
         for (int64_t i = 0; (plan->max == 0 || i < plan->max) && serve_one(fd, key, &beginning); i++)
             continue;
 }
@@ -147,7 +139,7 @@ static void be_signer(int fd, const struct dk_signer_plan *plan)
 
 static enum dk_err fail_gone(struct dk_fault *fault)
 {
-    return dk_fail(fault, DK_ERR_INTERNAL, "signer", NULL, "the process that signs has ended");
+    return dk_fail(fault, DK_ERR_IO, "signer", NULL, "the process that signs has ended");
 }
 
 static enum dk_err sign(void *argument, const void *data, size_t len, uint8_t out[static DK_SIGNATURE_SIZE],
@@ -215,7 +207,7 @@ enum dk_err dk_signer_start(const struct dk_signer_plan *plan, struct dk_key **o
         return err;
     if (plan->told != NULL)
         memcpy(plan->told, told.told, plan->told_size);
-    dk_key_delegate(*out, sign, end, signer);
+    dk_key_keep_elsewhere(*out, &(struct dk_key_keeper){signer, sign, end});
     signer = NULL;
     return DK_OK;
 }

@@ -30,7 +30,8 @@ struct dk_signer_plan {
 
 // Starts it. *out is the public key, and dk_key_sign and dk_seal with it have the signer sign; dk_key_free ends the
 // signer. Call before threads, sockets and the sandbox. Errors: those of `get`; IO (no process), MEMORY. Later ones,
-// of dk_key_sign: INTERNAL (the signer is gone, has signed all it would, or does not sign this).
+// of dk_key_sign: those of the key that `get` got, a token's as well, in their words; IO (the signer is gone, or has
+// signed all it would), INTERNAL (it does not sign this).
 enum dk_err dk_signer_start(const struct dk_signer_plan *plan, struct dk_key **out, struct dk_fault *fault);
 
 // dk_signer_get for a file that dk_key_read_private reads; `argument` is its path.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/base/message.h"
 #include "agent/base/sandbox.h"
+#include "agent/record/token.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/calibrate.h"
 #include "agent/verbs/summary.h"
@@ -25,7 +26,7 @@ struct capability {
     const char *todo; // what would make it available; NULL when there is nothing to do
 };
 
-enum { SYSTEM_COUNT = 10, PROBES_MAX = 16 };
+enum { SYSTEM_COUNT = 11, PROBES_MAX = 16 };
 
 static const char *const grant =
     N_("grant CAP_NET_RAW: setcap cap_net_raw+ep on the program, AmbientCapabilities= in its unit, or root");
@@ -115,6 +116,9 @@ static void look_at_system(struct capability out[static SYSTEM_COUNT])
     out[9] = (struct capability){"seccomp",
                                  N_("what reads from outside cannot start programs or touch other processes"),
                                  walls.seccomp, N_("use a kernel with CONFIG_SECCOMP_FILTER")};
+    out[10] = (struct capability){"token",
+                                  N_("[device] key names a key in a token; its module keeps its files and sockets"),
+                                  dk_token_built_in(), N_("build with libp11 (-Dpkcs11=enabled)")};
 }
 
 static size_t look_at_probes(struct capability out[static PROBES_MAX])

@@ -22,9 +22,13 @@
 enum { BELOW_SIZE = PATH_MAX + 32, PORT_DNS = 53, PORT_PROXY = 1080 };
 
 // What is below the state folder, in the order of `names`: what a run writes, then what it only reads.
-enum { LOCK, DELIVER_LOCK, JOURNAL, PROFILES, BUDGET, COLLECTOR, CAPTURES, COLLECTOR_KEY, CAMPAIGN, KEYS, NAMES };
-static const char *const names[NAMES] = {"lock", "deliver.lock", "journal", "profiles", "budget", "collector",
-                                         DK_CAPTURES_FOLDER, DK_COLLECTOR_KEY_FILE, DK_CAMPAIGN_FILE, DK_KEYS_FOLDER};
+enum {
+    LOCK, DELIVER_LOCK, JOURNAL, PROFILES, BUDGET, COLLECTOR, CAPTURES, UNSEALED, COLLECTOR_KEY, CAMPAIGN, KEYS, NAMES
+};
+static const char *const names[NAMES] = {
+    "lock", "deliver.lock", "journal", "profiles", "budget", "collector", DK_CAPTURES_FOLDER, DK_UNSEALED_FOLDER,
+    DK_COLLECTOR_KEY_FILE, DK_CAMPAIGN_FILE, DK_KEYS_FOLDER,
+};
 
 struct below {
     char path[NAMES][BELOW_SIZE];
@@ -65,6 +69,7 @@ static void prepare_state(const char *state_dir, const struct below *below)
     make_folder(below->path[BUDGET]);
     make_folder(below->path[COLLECTOR]);
     make_folder(below->path[CAPTURES]);
+    make_folder(below->path[UNSEALED]);
     make_folder(below->path[KEYS]); // the key may be changed before what was measured is delivered
     dk_journal_sweep(state_dir);
 }
@@ -186,20 +191,32 @@ static void enter(const struct dk_sandbox *wanted)
     (void)dk_sandbox_enter(wanted);
 }
 
-void dk_confine_measuring(const struct dk_settings *settings)
+static void confine_client(const struct dk_settings *settings, bool measures)
 {
     struct below below;
-    struct dk_sandbox wanted = {.list = settings->state_dir,
-                                .capture = settings->evidence || (settings->only & DK_ONLY_WIRE) != 0};
+    struct dk_sandbox wanted = {
+        .list = settings->state_dir,
+        .capture = measures && (settings->evidence || (settings->only & DK_ONLY_WIRE) != 0),
+    };
 
     find_below(settings->state_dir, &below);
     prepare_state(settings->state_dir, &below);
     for (int i = 0; i < NAMES; i++)
-        add_path(i < COLLECTOR_KEY ? wanted.write : wanted.read, below.path[i]);
+        add_path(i < COLLECTOR_KEY && (measures || i != UNSEALED) ? wanted.write : wanted.read, below.path[i]);
     add_networking(&wanted, settings);
     if (wanted.capture)
         wanted.keep |= UINT64_C(1) << CAP_NET_RAW;
     enter(&wanted);
+}
+
+void dk_confine_measuring(const struct dk_settings *settings)
+{
+    confine_client(settings, true);
+}
+
+void dk_confine_delivering(const struct dk_settings *settings)
+{
+    confine_client(settings, false);
 }
 
 void dk_confine_enrolling(const struct dk_settings *settings)

@@ -77,7 +77,7 @@ int dk_verb_deliver(int argc, char **argv)
         err = dk_delivery_keys(settings->state_dir, NULL, &device_keys, &fault);
     if (err != DK_OK)
         return dk_verb_fail("deliver", &fault);
-    dk_confine_measuring(settings);
+    dk_confine_delivering(settings);
     if (delivers)
         delivered = deliver(settings, &device_keys);
     if (settings->time_stamp_url[0] != '\0' && delivered != dk_err_exit_status(DK_ERR_INTERRUPTED))

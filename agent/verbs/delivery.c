@@ -34,7 +34,7 @@ enum dk_err dk_delivery_keys(const char *state_dir, const struct dk_key *own, st
     dk_auto_keys struct dk_keys keys = {0};
     struct dk_fault reading = {0};
     enum dk_err err = own != NULL ? dk_ring_read_known(state_dir, own, &keys, &reading)
-                                  : dk_ring_read_state(state_dir, "", &keys, &reading);
+                                  : dk_ring_read_state(state_dir, &keys, &reading);
 
     // Without a key of its own a journal can still be delivered, unseen.
     if (err == DK_ERR_NO_INPUT)

@@ -9,7 +9,8 @@
 #include "config/settings.h"
 
 // The public keys by which is seen which records are still as the device signed them: those of before, and the present
-// one, which is `own`, or when that is NULL the one of STATE/device.pem. Without a key the ring stays empty.
+// one, which is `own`, or when that is NULL the one of STATE/device.pem; of a key in a token the public part is among
+// those of before. Without a key the ring stays empty.
 // Errors: as dk_ring_read_state.
 enum dk_err dk_delivery_keys(const char *state_dir, const struct dk_key *own, struct dk_keys *out,
                              struct dk_fault *fault);

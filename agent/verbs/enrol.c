@@ -6,8 +6,7 @@
 #include "agent/base/file.h"
 #include "agent/deliver/deliver.h"
 #include "agent/device.h"
-#include "agent/record/seal.h"
-#include "agent/record/signer.h"
+#include "agent/signer.h"
 #include "agent/state.h"
 #include "agent/verbs/arguments.h"
 #include "agent/verbs/confine.h"
@@ -97,7 +96,6 @@ static enum dk_err keep_collector_key(const struct enrolment *enrolment, const s
 static enum dk_err enrol(struct enrolment *enrolment, struct dk_fault *fault)
 {
     const struct dk_settings *settings = enrolment->settings;
-    char path[PATH_MAX + sizeof DK_KEY_FILE];
     dk_auto(key) struct dk_key *key = NULL;
     dk_auto_buf struct dk_buf jwk = dk_buf_make(4096);
     struct dk_device_id device;
@@ -105,15 +103,14 @@ static enum dk_err enrol(struct enrolment *enrolment, struct dk_fault *fault)
 
     if (settings->collector_url[0] == '\0')
         return dk_fail(fault, DK_ERR_USAGE, "--collector", "give it, or set [collector] url", "is missing");
-    snprintf(path, sizeof path, "%s/%s", settings->state_dir, DK_KEY_FILE);
 
     // The collector's answer is read where the private key is not.
-    const struct dk_signer_plan plan = {.get = dk_signer_get_file, .argument = path, .typ = DK_TYP_ENROL, .max = 1};
-    enum dk_err err = dk_signer_start(&plan, &key, &reading);
+    enum dk_err err =
+        dk_device_signer_start_enrolling(settings->state_dir, settings->device_key, &key, &reading);
+    bool make = err == DK_ERR_NO_INPUT && settings->device_key[0] == '\0';
 
     if (err != DK_OK)
-        return dk_fail(fault, err, reading.where,
-                       err == DK_ERR_NO_INPUT ? "make it: dokiem keygen" : reading.todo, "%s", reading.what);
+        return dk_fail(fault, err, reading.where, make ? "make it: dokiem keygen" : reading.todo, "%s", reading.what);
 
     const struct dk_deliver_options options = {
         .url = settings->collector_url,

@@ -79,52 +79,78 @@ enum dk_err dk_ring_read_path(const char *path, enum dk_role role, struct dk_key
     return err;
 }
 
-enum dk_err dk_ring_read_known(const char *state_dir, const struct dk_key *own, struct dk_keys *ring,
-                               struct dk_fault *fault)
+static enum dk_err add_kept(const char *state_dir, struct dk_keys *ring, struct dk_fault *fault)
 {
-    char path[PATH_MAX + sizeof DK_COLLECTOR_KEY_FILE + 1];
-    dk_auto_buf struct dk_buf jwk = dk_buf_make(1024);
+    char path[PATH_MAX + sizeof DK_KEYS_FOLDER + 1];
     struct dk_fault reading = {0};
 
     snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEYS_FOLDER);
 
     enum dk_err err = dk_ring_read_path(path, DK_ROLE_ANY, ring, &reading);
 
-    if (err != DK_OK && err != DK_ERR_NO_INPUT)
-        return dk_fail(fault, err, reading.where, reading.todo, "%s", reading.what);
-    reading = (struct dk_fault){0};
-    err = dk_key_public_jwk(own, &jwk);
-    if (err == DK_OK)
-        err = dk_keys_read_public(DK_KEY_FILE, dk_buf_text(&jwk), jwk.len, ring, fault);
-    if (err != DK_OK)
-        return dk_fail(fault, err, DK_KEY_FILE, NULL, "%s", dk_err_text(err));
-    snprintf(path, sizeof path, "%s/%s", state_dir, DK_COLLECTOR_KEY_FILE);
-    err = dk_ring_read_path(path, DK_ROLE_COLLECTOR, ring, &reading);
     return err == DK_OK || err == DK_ERR_NO_INPUT
                ? DK_OK
                : dk_fail(fault, err, reading.where, reading.todo, "%s", reading.what);
 }
 
-enum dk_err dk_ring_read_state(const char *state_dir, const char *key_name, struct dk_keys *ring,
+static enum dk_err add_collector(const char *state_dir, struct dk_keys *ring, struct dk_fault *fault)
+{
+    char path[PATH_MAX + sizeof DK_COLLECTOR_KEY_FILE + 1];
+    struct dk_fault reading = {0};
+
+    snprintf(path, sizeof path, "%s/%s", state_dir, DK_COLLECTOR_KEY_FILE);
+
+    enum dk_err err = dk_ring_read_path(path, DK_ROLE_COLLECTOR, ring, &reading);
+
+    return err == DK_OK || err == DK_ERR_NO_INPUT
+               ? DK_OK
+               : dk_fail(fault, err, reading.where, reading.todo, "%s", reading.what);
+}
+
+enum dk_err dk_ring_read_known(const char *state_dir, const struct dk_key *own, struct dk_keys *ring,
                                struct dk_fault *fault)
+{
+    dk_auto_buf struct dk_buf jwk = dk_buf_make(1024);
+    enum dk_err err = add_kept(state_dir, ring, fault);
+
+    if (err != DK_OK)
+        return err;
+    err = dk_key_public_jwk(own, &jwk);
+    if (err == DK_OK)
+        err = dk_keys_read_public(DK_KEY_FILE, dk_buf_text(&jwk), jwk.len, ring, fault);
+    if (err != DK_OK)
+        return dk_fail(fault, err, DK_KEY_FILE, NULL, "%s", dk_err_text(err));
+    return add_collector(state_dir, ring, fault);
+}
+
+enum dk_err dk_ring_read_state(const char *state_dir, struct dk_keys *ring, struct dk_fault *fault)
 {
     char path[PATH_MAX + sizeof DK_KEY_FILE + 1];
     // Another process reads the private key, so that nothing of it is left in this one's memory.
-    const struct dk_signer_plan plan = {.get = dk_signer_get_file,
-                                        .argument = key_name[0] != '\0' ? key_name : path};
+    const struct dk_signer_plan plan = {.get = dk_signer_get_file, .argument = path};
     dk_auto(key) struct dk_key *own = NULL;
+    struct dk_fault reading = {0};
 
     snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEY_FILE);
 
-    enum dk_err err = dk_signer_start(&plan, &own, fault);
+    enum dk_err err = dk_signer_start(&plan, &own, &reading);
 
-    return err == DK_OK ? dk_ring_read_known(state_dir, own, ring, fault) : err;
+    if (err == DK_OK)
+        return dk_ring_read_known(state_dir, own, ring, fault);
+    if (err == DK_ERR_NO_INPUT) {
+        // The public part of a key in a token is in the folder.
+        enum dk_err kept = add_kept(state_dir, ring, fault);
+
+        if (kept != DK_OK || ring->count > 0)
+            return kept != DK_OK ? kept : add_collector(state_dir, ring, fault);
+    }
+    return dk_fail(fault, err, reading.where, reading.todo, "%s", reading.what);
 }
 
 enum dk_err dk_verb_keys(const char *path, const char *state_dir, struct dk_keys *out, struct dk_fault *fault)
 {
     return path != NULL ? dk_ring_read_path(path, DK_ROLE_ANY, out, fault)
-                        : dk_ring_read_state(state_dir, "", out, fault);
+                        : dk_ring_read_state(state_dir, out, fault);
 }
 
 enum dk_err dk_record_open(const struct dk_keys *keys, const char *jws, size_t len, const struct dk_ring_key **signer,

@@ -13,11 +13,9 @@
 // Errors: NO_INPUT, PERMISSION, DATA, IO, MEMORY.
 enum dk_err dk_ring_read_path(const char *path, enum dk_role role, struct dk_keys *ring, struct dk_fault *fault);
 
-// Adds the public keys of the device itself, `key_name` ("" for STATE/device.pem, else a pkcs11: URI) and those that it
-// had before, and the keys of the collectors that it was enrolled at.
-// Errors: NO_INPUT (no key), PERMISSION, DATA, IO, MEMORY.
-enum dk_err dk_ring_read_state(const char *state_dir, const char *key_name, struct dk_keys *ring,
-                               struct dk_fault *fault);
+// Adds the public keys of the device itself and those that it had before, and the keys of the collectors that it was
+// enrolled at. A token is not asked. Errors: NO_INPUT (no key), PERMISSION, DATA, IO, MEMORY.
+enum dk_err dk_ring_read_state(const char *state_dir, struct dk_keys *ring, struct dk_fault *fault);
 
 // The same, of a device whose own key is `own`: no private key is read. Errors: PERMISSION, DATA, IO, MEMORY.
 enum dk_err dk_ring_read_known(const char *state_dir, const struct dk_key *own, struct dk_keys *ring,

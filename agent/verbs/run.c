@@ -265,8 +265,8 @@ static int run(struct dk_settings *settings, const struct choices *choices, stru
 
     __attribute__((cleanup(dk_device_signer_end))) struct dk_device_signer signer = {0};
 
-    if (dk_device_signer_start(settings->state_dir, "", &signer, fault) != DK_OK) {
-        if (fault->err == DK_ERR_NO_INPUT)
+    if (dk_device_signer_start(settings->state_dir, settings->device_key, &signer, fault) != DK_OK) {
+        if (fault->err == DK_ERR_NO_INPUT && settings->device_key[0] == '\0')
             snprintf(fault->todo, sizeof fault->todo, "make a key first: dokiem keygen --state %.300s",
                      settings->state_dir);
         return dk_verb_fail("run", fault);

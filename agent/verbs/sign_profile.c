@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/device.h"
 #include "agent/record/key.h"
 #include "agent/record/seal.h"
 #include "agent/verbs/arguments.h"
@@ -10,21 +11,20 @@
 #include "config/rules.h"
 
 // What is no profile is not signed.
-static enum dk_err sign(const char *file, const char *state_dir, struct dk_fault *fault)
+static enum dk_err sign(const char *file, const struct dk_settings *settings, struct dk_fault *fault)
 {
-    char path[PATH_MAX], key_path[PATH_MAX + sizeof DK_KEY_FILE + 1];
+    char path[PATH_MAX];
     dk_auto_buf struct dk_buf text = dk_buf_make(DK_PROFILE_MAX_BYTES), jws = dk_buf_make(DK_JWS_MAX_BYTES);
     dk_auto(key) struct dk_key *key = NULL;
     struct dk_rules rules;
 
     if (snprintf(path, sizeof path, "%s%s", strchr(file, '/') == NULL ? "./" : "", file) >= (int)sizeof path)
         return dk_fail(fault, DK_ERR_USAGE, "FILE", NULL, "is too long a path");
-    snprintf(key_path, sizeof key_path, "%s/%s", state_dir, DK_KEY_FILE);
 
     enum dk_err err = dk_rules_load_text(&rules, path, &text, NULL, fault);
 
     if (err == DK_OK)
-        err = dk_key_read_private(key_path, &key, fault);
+        err = dk_device_key(settings->state_dir, settings->device_key, &key, fault);
     if (err == DK_OK)
         err = dk_seal(key, DK_TYP_PROFILE, text.data, text.len, &jws, fault);
     if (err == DK_OK)
@@ -45,6 +45,6 @@ int dk_verb_sign_profile(int argc, char **argv)
         err = dk_fail(&fault, DK_ERR_USAGE, NULL, "as in dokiem sign-profile FILE.ini > FILE.ini.jws",
                       "one profile is signed at a time");
     if (err == DK_OK)
-        err = sign(arguments.operands[0], arguments.settings.state_dir, &fault);
+        err = sign(arguments.operands[0], &arguments.settings, &fault);
     return err == DK_OK ? 0 : dk_verb_fail("sign-profile", &fault);
 }

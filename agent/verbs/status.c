@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/message.h"
 #include "agent/base/clock.h"
 #include "agent/journal/journal.h"
 #include "agent/report/words.h"
-#include "agent/journal/usage.h"
-#include "agent/record/key.h"
 #include "agent/state.h"
+#include "agent/journal/usage.h"
 #include "agent/verbs/arguments.h"
+#include "agent/verbs/keys.h"
 #include "agent/verbs/summary.h"
 #include "agent/verbs/text.h"
 #include "agent/verbs/verbs.h"
@@ -19,6 +21,7 @@ struct status {
     char device_id[DK_SHA256_TEXT_SIZE]; // "" when there is neither a record nor a key yet
     struct dk_journal_counts counts;
     bool has_waiting, has_last;
+    bool unsealed; // a record waits for the token to be sealed
     struct dk_summary oldest_waiting, last;
     char refusal[DK_REFUSAL_TEXT_SIZE]; // of the last record set aside
     int64_t day, month;
@@ -42,26 +45,32 @@ static enum dk_err read_records(struct dk_journal *journal, struct status *out, 
     return err;
 }
 
-// The last record names the device; without one the key does, for which the cryptographic library has to start.
+// The last record names the device; without one a key does, for which the cryptographic library has to start.
 static enum dk_err read_device(const char *state_dir, struct status *out, struct dk_fault *fault)
 {
-    dk_auto(key) struct dk_key *key = NULL;
+    dk_auto_keys struct dk_keys keys = {0};
     struct dk_fault own = {0};
-    char path[PATH_MAX + sizeof DK_KEY_FILE + 1];
 
     if (out->has_last) {
         memcpy(out->device_id, out->last.head.device_id, sizeof out->device_id);
         return DK_OK;
     }
-    snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEY_FILE);
 
-    enum dk_err err = dk_key_read_private(path, &key, &own);
+    enum dk_err err = dk_ring_read_state(state_dir, &keys, &own);
 
-    if (err == DK_OK)
-        snprintf(out->device_id, sizeof out->device_id, "%s", dk_key_id(key));
-    else if (err != DK_ERR_NO_INPUT)
-        return dk_fail(fault, err, own.where, own.todo, "%s", own.what);
-    return DK_OK;
+    // All keys that the device ever had sign one chain.
+    for (size_t i = 0; i < keys.count; i++)
+        if (keys.keys[i].role != DK_ROLE_COLLECTOR)
+            memcpy(out->device_id, keys.keys[i].device, sizeof out->device_id);
+    return err == DK_OK || err == DK_ERR_NO_INPUT ? DK_OK : dk_fail(fault, err, own.where, own.todo, "%s", own.what);
+}
+
+static bool is_unsealed(const char *state_dir)
+{
+    char path[PATH_MAX + sizeof DK_UNSEALED_FOLDER + sizeof DK_UNSEALED_FILE];
+
+    snprintf(path, sizeof path, "%s/%s/%s", state_dir, DK_UNSEALED_FOLDER, DK_UNSEALED_FILE);
+    return access(path, F_OK) == 0;
 }
 
 static enum dk_err gather(const char *state_dir, struct status *out, struct dk_fault *fault)
@@ -73,6 +82,7 @@ static enum dk_err gather(const char *state_dir, struct status *out, struct dk_f
     out->month = dk_usage_month(dk_wall_now());
     if (err == DK_OK)
         err = dk_usage_read(state_dir, &out->usage, fault);
+    out->unsealed = is_unsealed(state_dir);
     if (err == DK_OK)
         err = read_records(journal, out, fault);
     return err == DK_OK ? read_device(state_dir, out, fault) : err;
@@ -181,6 +191,11 @@ static void print_text(const struct status *status, const struct dk_settings *se
     }
     printf("\n");
     print_time_stamps(status, settings);
+    if (status->unsealed) {
+        label(_("unsealed"));
+        printf(_("1; the next run seals it, once the key is there again"));
+        printf("\n");
+    }
     if (!status->has_last)
         return;
     dk_when_text(status->last.head.start, when);
@@ -205,11 +220,11 @@ static enum dk_err print_json(const struct status *status, const struct dk_setti
     const char *refusal = status->counts.last_refused_seq > 0 ? status->refusal : NULL;
 
     return dk_json_print(
-        json_pack("{s:s?, s:I, s:I, s:I, s:I, s:s*, s:o, s:o, s:o, s:o}", "device", device, "head_seq",
+        json_pack("{s:s?, s:I, s:I, s:I, s:I, s:b, s:s*, s:o, s:o, s:o, s:o}", "device", device, "head_seq",
                   (json_int_t)status->counts.last_seq, "waiting", (json_int_t)count_of(status, DK_DELIVERY_WAITING),
                   "delivered", (json_int_t)count_of(status, DK_DELIVERY_DELIVERED), "refused",
-                  (json_int_t)count_of(status, DK_DELIVERY_REFUSED), "refusal", refusal, "oldest_waiting_age_ns", age,
-                  "last", last, "used", use_json(status), "time_stamps", time_stamps),
+                  (json_int_t)count_of(status, DK_DELIVERY_REFUSED), "unsealed", status->unsealed, "refusal", refusal,
+                  "oldest_waiting_age_ns", age, "last", last, "used", use_json(status), "time_stamps", time_stamps),
         fault);
 }
 

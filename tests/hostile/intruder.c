@@ -6,6 +6,7 @@
 //
 //   $INTRUDER_ON         connect, accept, or the end of a file's name: when it begins
 //   $INTRUDER_KEY        the private key's file          $INTRUDER_SECRET  another file
+//   $INTRUDER_UNSEALED   a file to make among what the next run seals
 //   $INTRUDER_ELSEWHERE  a TCP port of this machine where somebody listens
 //   $INTRUDER_NEEDLES    parts of the private key, as hexadecimal digits of their bytes XOR 0x5a, blanks between:
 //                        looked for in this process's memory (line "memory N": found N times)
@@ -169,6 +170,7 @@ static void try_files(void)
     snprintf(path, sizeof path, "%.4000s.new", word("INTRUDER_SECRET"));
     tell("open-new", open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     tell("unlink", unlink(word("INTRUDER_SECRET")));
+    tell("open-unsealed", open(word("INTRUDER_UNSEALED"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 }
 
 // Traces another process, and lets it go on.

@@ -50,12 +50,13 @@ def needles(key_file):
 class Taken:
     """A program with the intruder in it; `told` is what it could do, by name."""
 
-    def __init__(self, command, on, key, secret, elsewhere):
+    def __init__(self, command, on, key, secret, unsealed, elsewhere):
         reading, writing = os.pipe()
         masked = " ".join(bytes(b ^ MASK for b in needle).hex() for needle in needles(key))
         options = os.environ.get("ASAN_OPTIONS", "")
         environment = {**ENVIRONMENT, "LD_PRELOAD": INTRUDER, "INTRUDER_FD": str(writing), "INTRUDER_ON": on,
-                       "INTRUDER_KEY": key, "INTRUDER_SECRET": secret, "INTRUDER_ELSEWHERE": str(elsewhere),
+                       "INTRUDER_KEY": key, "INTRUDER_SECRET": secret, "INTRUDER_UNSEALED": unsealed,
+                       "INTRUDER_ELSEWHERE": str(elsewhere),
                        "INTRUDER_NEEDLES": masked, "ASAN_OPTIONS": options + ":verify_asan_link_order=0"}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         env=environment, stdin=subprocess.DEVNULL, pass_fds=(writing,))
@@ -98,8 +99,8 @@ class Intruder(unittest.TestCase):
         self.key = os.path.join(self.agent.state, "device.pem")
 
     def take(self, command, on, key=None):
-        taken = Taken(command, on, key or self.key, self.secret, self.listener.getsockname()[1])
-        return taken
+        return Taken(command, on, key or self.key, self.secret, os.path.join(self.agent.state, "unsealed", "new"),
+                     self.listener.getsockname()[1])
 
     def refused(self, told, *names, by=(errno.EPERM, errno.EACCES)):
         for name in names:
@@ -156,7 +157,9 @@ class Intruder(unittest.TestCase):
         self.assertTrue(found, "the signer has not the key")
 
     def test_run(self):
-        self.check(*self.taken_at_connect("run", "--server", "URL", "--stamp", "off"), client=True)
+        told, whole = self.taken_at_connect("run", "--server", "URL", "--stamp", "off")
+        self.check(told, whole, client=True)
+        self.assertEqual(int(told["open-unsealed"]), 0)
 
     def test_run_that_captures(self):
         # CAP_NET_RAW is there until the capture is open, and no other.
@@ -195,6 +198,10 @@ class Intruder(unittest.TestCase):
             file.write(self.public_jwk())
         told, whole = self.taken_at_connect("deliver", "--collector", "URL")
         self.check(told, whole, client=True, signer=False)
+        # It has nothing signed, and leaves nothing for a run to sign.
+        self.assertTrue(os.path.isdir(os.path.join(self.agent.state, "unsealed")))
+        if self.landlock:
+            self.refused(told, "open-unsealed")
 
     def test_enrol(self):
         told, whole = self.taken_at_connect("enrol", "--collector", "URL", "--token", "0123456789abcdef")

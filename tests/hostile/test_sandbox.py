@@ -66,6 +66,29 @@ class Walls(unittest.TestCase):
             # Its output ends when the last of the two has ended.
             run.communicate(timeout=20)
 
+    def test_what_was_measured_outlives_its_signer(self):
+        waiting = os.path.join(self.agent.state, "unsealed", "record.json")
+        with Silent() as server:
+            run = self.agent.start("run", "--server", server.url, "--stamp", "off")
+            self.assertTrue(server.reached.wait(20))
+            with open(f"/proc/{run.pid}/task/{run.pid}/children", encoding="ascii") as file:
+                signer, = file.read().split()
+            os.kill(int(signer), signal.SIGKILL)
+            run.send_signal(signal.SIGINT)
+            _, words = run.communicate(timeout=20)
+        self.assertEqual(run.returncode, 74, words)
+        self.assertIn("run again", words)
+        self.assertEqual(self.agent.records(), [])
+        with open(waiting, encoding="utf-8") as file:
+            payload = json.load(file)
+        self.assertEqual(self.agent.run("run").returncode, 69)
+        self.assertFalse(os.path.exists(waiting))
+        self.assertEqual(len(self.agent.records()), 2)
+        shown = self.agent.run("show", "1", "--format", "json")
+        self.assertEqual(json.loads(shown.stdout), payload)
+        whole, words = self.agent.chain_is_whole()
+        self.assertTrue(whole, words)
+
     def test_old_temporary_files_are_swept(self):
         old = os.path.join(self.agent.state, ".device.pem.1.tmp")
         new = os.path.join(self.agent.state, ".device.pem.2.tmp")

@@ -93,6 +93,75 @@ static void every_signature_is_low_and_has_one_form(void)
     }
 }
 
+// A keeper in place of a token: signs with OpenSSL, or says what it is told to.
+struct keeper {
+    EVP_PKEY *pkey;
+    enum dk_err err;
+    bool nonsense;
+    int signed_count, freed_count;
+};
+
+static enum dk_err keeper_sign(void *self, const void *data, size_t len, uint8_t out[static DK_SIGNATURE_SIZE],
+                               struct dk_fault *fault)
+{
+    struct keeper *keeper = self;
+    uint8_t der[DK_SIGNATURE_DER_MAX];
+    size_t der_len = sizeof der;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+    keeper->signed_count++;
+    CU_ASSERT_TRUE(EVP_DigestSignInit_ex(context, NULL, "SHA256", NULL, NULL, keeper->pkey, NULL) == 1 &&
+                   EVP_DigestSign(context, der, &der_len, data, len) == 1);
+    EVP_MD_CTX_free(context);
+    if (keeper->nonsense)
+        der[0] = 0;
+    return keeper->err == DK_OK ? dk_signature_from_der(der, der_len, out, fault)
+                                : dk_fail(fault, keeper->err, "token", NULL, "gone");
+}
+
+static void keeper_free(void *self)
+{
+    struct keeper *keeper = self;
+
+    keeper->freed_count++;
+}
+
+static void key_that_is_elsewhere_is_asked_there(void)
+{
+    struct keeper keeper = {.pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256")};
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *pem = NULL;
+    struct dk_key *key = NULL;
+    struct dk_fault fault = {0};
+    uint8_t signature[DK_SIGNATURE_SIZE];
+
+    CU_ASSERT_EQUAL_FATAL(PEM_write_bio_PUBKEY(bio, keeper.pkey), 1);
+
+    long len = BIO_get_mem_data(bio, &pem);
+
+    CU_ASSERT_EQUAL_FATAL(dk_key_read_public("token", pem, (size_t)len, &key, &fault), DK_OK);
+    BIO_free(bio);
+    CU_ASSERT_FALSE(dk_key_is_elsewhere(key));
+    CU_ASSERT_EQUAL(dk_key_sign(key, "x", 1, signature, NULL), DK_ERR_INTERNAL);
+    dk_key_keep_elsewhere(key, &(struct dk_key_keeper){&keeper, keeper_sign, keeper_free});
+    CU_ASSERT_TRUE(dk_key_is_elsewhere(key));
+    for (int i = 0; i < 40; i++) { // about half of what it signs has the higher s
+        CU_ASSERT_EQUAL(dk_key_sign(key, "x", 1, signature, NULL), DK_OK);
+        CU_ASSERT_EQUAL(dk_key_verify(key, "x", 1, signature, NULL), DK_OK);
+    }
+    CU_ASSERT_EQUAL(keeper.signed_count, 40);
+    CU_ASSERT_EQUAL(dk_key_write_private(key, dk_harness_directory(), "device.pem", NULL), DK_ERR_INTERNAL);
+    keeper.nonsense = true;
+    CU_ASSERT_EQUAL(dk_key_sign(key, "x", 1, signature, NULL), DK_ERR_INTERNAL);
+    keeper.err = DK_ERR_IO;
+    CU_ASSERT_EQUAL(dk_key_sign(key, "x", 1, signature, &fault), DK_ERR_IO);
+    CU_ASSERT_STRING_EQUAL(fault.what, "gone");
+    CU_ASSERT_EQUAL(keeper.freed_count, 0);
+    dk_key_free(key);
+    CU_ASSERT_EQUAL(keeper.freed_count, 1);
+    EVP_PKEY_free(keeper.pkey);
+}
+
 static void private_key_is_kept_private(void)
 {
     const char *folder = dk_harness_directory();
@@ -305,6 +374,7 @@ int main(int argc, char **argv)
         DK_CASE(signature_of_the_rfc_verifies_with_low_s_only),
         DK_CASE(odd_signatures_are_refused),
         DK_CASE(every_signature_is_low_and_has_one_form),
+        DK_CASE(key_that_is_elsewhere_is_asked_there),
         DK_CASE(private_key_is_kept_private),
         DK_CASE(other_private_keys_are_refused),
         DK_CASE(jwk_reads_what_it_writes),

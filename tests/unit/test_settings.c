@@ -169,6 +169,9 @@ static const struct {
     {"[journal]\nstate_dir = ~/x\n", {"absolute"}},
     {"[judge]\nprofile = \"\"\n", {"is empty"}},
     {"[judge]\nprofile = a/b.ini\n", {"absolute"}},
+    {"[device]\nkey = device.pem\n", {"x.ini:2 [device] key", "pkcs11:", "default, not set"}},
+    {"[device]\nkey = pkcs11:token=a\n", {"module-path"}},
+    {"[device]\nkey = \"pkcs11:a;b?module-path=/m.so\"\n", {"the value", "without ="}},
     {"[tests]\n", {"x.ini:1 [tests]", "unknown section", "server, server NAME, test, latency", "collector"}},
     {"[test]\nspeed = 1\n", {"x.ini:2 [test] speed", "unknown key", "technology, streams, max_streams, duration"}},
     {"[test]\nStreams = 4\n", {"x.ini:2", "lower-case"}},
@@ -209,6 +212,21 @@ static void wrong_files_are_refused_in_words(void)
                COUNT(wrong_files[i].words));
     refuse("[test]\0\n", 8, (const char *const[]){"x.ini:1", "not text"}, 2);
     refuse("\0\0\0\0", 4, (const char *const[]){"not text"}, 1);
+}
+
+static void pin_in_a_file_is_not_repeated(void)
+{
+    static const char text[] = "[device]\nkey = \"pkcs11:token=a?module-path=/m.so&pin-value=83061\"\n";
+    struct dk_settings settings;
+    struct dk_fault fault = {0};
+
+    dk_settings_default(&settings);
+    CU_ASSERT_EQUAL(dk_settings_read_text(&settings, "x.ini", text, strlen(text), &fault), DK_ERR_CONFIG);
+    CU_ASSERT_TRUE(says(&fault, "x.ini:2 [device] key"));
+    CU_ASSERT_TRUE(says(&fault, "holds a PIN"));
+    CU_ASSERT_PTR_NULL(strstr(fault.where, "83061"));
+    CU_ASSERT_PTR_NULL(strstr(fault.what, "83061"));
+    CU_ASSERT_PTR_NULL(strstr(fault.todo, "83061"));
 }
 
 static void long_input_is_refused(void)
@@ -423,10 +441,13 @@ static void write_random_value(const struct dk_option *o, char *out, size_t size
         {"precision", "0.1 %", "2500 ppm"},        {"max_undelivered_age", "1h", "7d"}, {"daily", "0B", "1GB"},
         {"monthly", "0B", "1000GB"},           {"confirm_gap", "1s", "1h"},     {"folder_max_bytes", "1MB", "1GiB"},
     };
+    static const char *const keys[] = {"", "pkcs11:token=a;id=%01?module-path=/m.so&pin-source=file:/p"};
     static const char *const rates[] = {"unset", "1 kb/s", "1000Gb/s", "0.0125 Mb/s", "1234567 b/s"};
 
     if (strcmp(o->type, "url") == 0)
         snprintf(out, size, "%s", pick(urls, COUNT(urls)));
+    else if (strcmp(o->type, "PKCS#11 URI") == 0)
+        snprintf(out, size, "%s", pick(keys, COUNT(keys)));
     else if (strcmp(o->type, "rate") == 0)
         snprintf(out, size, "%s", pick(rates, COUNT(rates)));
     else if (strcmp(o->type, "path") == 0)
@@ -520,7 +541,8 @@ static void sample_agrees_with_the_table(void)
 
     for (size_t i = 0; i < count; i++) {
         const struct dk_option *o = &options[i];
-        bool quoted = strcmp(o->type, "text") == 0 || strcmp(o->type, "url") == 0 || strcmp(o->type, "path") == 0;
+        bool quoted = strcmp(o->type, "text") == 0 || strcmp(o->type, "url") == 0 ||
+                      strcmp(o->type, "path") == 0 || strcmp(o->type, "PKCS#11 URI") == 0;
         dk_auto_buf struct dk_buf description = dk_buf_make(1000), setting = dk_buf_make(1000);
 
         CU_ASSERT_EQUAL(dk_buf_printf(&description, "\n# %s\n# %s: %s%s%s%s%s%s\n", o->help, o->type, o->allowed,
@@ -636,6 +658,7 @@ int main(int argc, char **argv)
 {
     static const struct dk_case cases[] = {
         DK_CASE(wrong_files_are_refused_in_words),
+        DK_CASE(pin_in_a_file_is_not_repeated),
         DK_CASE(long_input_is_refused),
         DK_CASE(files_that_cannot_be_read_are_refused),
         DK_CASE(right_files_are_read),

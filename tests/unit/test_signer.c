@@ -105,10 +105,72 @@ static void test_signs_only_so_often(void)
     CU_ASSERT_EQUAL_FATAL(start(DK_TYP_RECORD, 2, &key, &fault), DK_OK);
     CU_ASSERT_EQUAL(seal(key, DK_TYP_RECORD, &jws), DK_OK);
     CU_ASSERT_EQUAL(seal(key, DK_TYP_RECORD, &jws), DK_OK);
-    CU_ASSERT_EQUAL(seal(key, DK_TYP_RECORD, &jws), DK_ERR_INTERNAL);
+    CU_ASSERT_EQUAL(seal(key, DK_TYP_RECORD, &jws), DK_ERR_IO);
     CU_ASSERT_EQUAL_FATAL(start(NULL, 0, &none, &fault), DK_OK);
     CU_ASSERT_STRING_EQUAL(dk_key_id(none), dk_key_id(own));
-    CU_ASSERT_EQUAL(seal(none, DK_TYP_RECORD, &jws), DK_ERR_INTERNAL);
+    CU_ASSERT_EQUAL(seal(none, DK_TYP_RECORD, &jws), DK_ERR_IO);
+}
+
+// In place of a token: signs once, and is gone then.
+struct once {
+    struct dk_key *own;
+    int signed_count;
+};
+
+static enum dk_err sign_once(void *self, const void *data, size_t len, uint8_t out[static DK_SIGNATURE_SIZE],
+                             struct dk_fault *fault)
+{
+    struct once *once = self;
+
+    return once->signed_count++ == 0 ? dk_key_sign(once->own, data, len, out, fault)
+                                     : dk_fail(fault, DK_ERR_IO, "the token", "plug it in", "is gone");
+}
+
+static void free_once(void *self)
+{
+    struct once *once = self;
+
+    dk_key_free(once->own);
+    free(once);
+}
+
+static enum dk_err get_once(const void *argument, void *told, struct dk_key **out, struct dk_fault *fault)
+{
+    struct once *once = calloc(1, sizeof *once);
+    dk_auto_buf struct dk_buf jwk = dk_buf_make(1024);
+    enum dk_err err = dk_key_read_private(argument, &once->own, fault);
+
+    (void)told;
+    if (err == DK_OK)
+        err = dk_key_public_jwk(once->own, &jwk);
+    if (err == DK_OK)
+        err = dk_key_read_public("token", dk_buf_text(&jwk), jwk.len, out, fault);
+    if (err == DK_OK)
+        dk_key_keep_elsewhere(*out, &(struct dk_key_keeper){once, sign_once, free_once});
+    return err;
+}
+
+// The key of the process is elsewhere itself. It is not asked before somebody wants a signature, and what it says comes
+// back whole.
+static void test_signs_with_a_key_that_is_elsewhere(void)
+{
+    const struct dk_signer_plan plan = {.get = get_once, .argument = key_path, .typ = DK_TYP_RECORD};
+    dk_auto(key) struct dk_key *own = NULL, *key = NULL;
+    dk_auto_buf struct dk_buf jws = dk_buf_make(4096), payload = dk_buf_make(4096);
+    struct dk_fault fault = {0};
+
+    make_key(&own);
+    CU_ASSERT_EQUAL_FATAL(dk_signer_start(&plan, &key, &fault), DK_OK);
+    CU_ASSERT_TRUE(dk_key_is_elsewhere(key));
+    CU_ASSERT_EQUAL(dk_seal(key, DK_TYP_RECORD, "{}", 2, &jws, &fault), DK_OK);
+    CU_ASSERT_EQUAL(dk_open(own, DK_TYP_RECORD, jws.data, jws.len, &payload, &fault), DK_OK);
+    for (int i = 0; i < 2; i++) {
+        fault = (struct dk_fault){0};
+        CU_ASSERT_EQUAL(dk_seal(key, DK_TYP_RECORD, "{}", 2, &jws, &fault), DK_ERR_IO);
+        CU_ASSERT_STRING_EQUAL(fault.where, "the token");
+        CU_ASSERT_STRING_EQUAL(fault.what, "is gone");
+        CU_ASSERT_STRING_EQUAL(fault.todo, "plug it in");
+    }
 }
 
 static void test_hands_on_what_is_wrong(void)
@@ -156,6 +218,7 @@ int main(int argc, char **argv)
                                            DK_CASE(test_signs_a_long_one),
                                            DK_CASE(test_signs_nothing_else),
                                            DK_CASE(test_signs_only_so_often),
+                                           DK_CASE(test_signs_with_a_key_that_is_elsewhere),
                                            DK_CASE(test_hands_on_what_is_wrong),
                                            DK_CASE(test_tells),
                                            {0}};
