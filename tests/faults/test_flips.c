@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A chain with its receipts: a measurement, a change of key, a record by the new key. Whichever bit of that file is
-// flipped, `dokiem verify` says so. One bit in 500, drawn at random; every bit with DOKIEM_LONG=1.
+// flipped, `dokiem verify` says so. It also ends in order when an allocation fails. One bit, or allocation, in 200, drawn
+// at random; every one with DOKIEM_LONG=1.
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -15,6 +16,8 @@
 #include "agent/record/rotation.h"
 #include "agent/record/seal.h"
 #include "agent/verbs/verbs.h"
+#include "tests/faults/inject.h"
+#include "tests/faults/memory.h"
 #include "tests/harness/harness.h"
 #include "tests/sample/sample.h"
 
@@ -41,6 +44,10 @@ static void add_receipt(const struct dk_record_facts *facts, const char *sha256,
 static void add_record(struct dk_record_facts *facts, int64_t seq, struct dk_buf *out)
 {
     static char prev[DK_SHA256_TEXT_SIZE];
+
+    if (seq == 1)
+        prev[0] = '\0';
+
     dk_auto_buf struct dk_buf payload = dk_buf_make(DK_RECORD_MAX_BYTES), jws = dk_buf_make(DK_JWS_MAX_BYTES);
     dk_auto_buf struct dk_buf jwk = dk_buf_make(1000), proof = dk_buf_make(DK_ROTATION_PROOF_MAX);
 
@@ -127,24 +134,46 @@ static int verify(const char *data, size_t len)
     return WEXITSTATUS(status);
 }
 
-static void every_flipped_bit_is_found(void)
+// One in how many is tried.
+static int64_t share(void)
 {
     const char *text = getenv("DOKIEM_LONG");
-    int64_t share = text != NULL && strcmp(text, "1") == 0 ? 1 : 500, tried = 0, missed = 0;
-    dk_auto_buf struct dk_buf chain = dk_buf_make(FILE_MAX_BYTES);
 
+    return text != NULL && strcmp(text, "1") == 0 ? 1 : 200;
+}
+
+static void begin(struct dk_buf *chain)
+{
     nothing = openat(AT_FDCWD, "/dev/null", O_WRONLY | O_CLOEXEC);
     CU_ASSERT_EQUAL_FATAL(dk_key_generate(&keys[0], NULL), DK_OK);
     CU_ASSERT_EQUAL_FATAL(dk_key_generate(&keys[1], NULL), DK_OK);
     CU_ASSERT_EQUAL_FATAL(dk_key_generate(&collector, NULL), DK_OK);
     keep("device.jwk", keys[0]);
     keep("collector.jwk", collector);
-    make_chain(&chain);
-    CU_ASSERT_EQUAL_FATAL(verify(chain.data, chain.len), 0);
+    make_chain(chain);
+    CU_ASSERT_EQUAL_FATAL(verify(chain->data, chain->len), 0);
+}
+
+static void end(void)
+{
+    for (size_t i = 0; i < 2; i++)
+        dk_key_free(keys[i]);
+    dk_key_free(collector);
+    close(nothing);
+    close(said);
+    close(told);
+}
+
+static void every_flipped_bit_is_found(void)
+{
+    dk_auto_buf struct dk_buf chain = dk_buf_make(FILE_MAX_BYTES);
+    int64_t tried = 0, missed = 0;
+
+    begin(&chain);
     for (size_t bit = 0; bit < chain.len * 8; bit++) {
         char *at = &chain.data[bit / 8], before = *at;
 
-        if (dk_random_between(1, share) != 1)
+        if (dk_random_between(1, share()) != 1)
             continue;
         *at = (char)(before ^ 1 << bit % 8);
 
@@ -160,14 +189,44 @@ static void every_flipped_bit_is_found(void)
     CU_ASSERT_EQUAL(missed, 0);
     printf("    %d records, each with its receipt, %zu bytes: %" PRId64 " bits flipped, %" PRId64 " missed\n", RECORDS,
            chain.len, tried, missed);
-    for (size_t i = 0; i < 2; i++)
-        dk_key_free(keys[i]);
-    dk_key_free(collector);
+    end();
+}
+
+static void verify_ends_in_order_without_memory(void)
+{
+    dk_auto_buf struct dk_buf chain = dk_buf_make(FILE_MAX_BYTES);
+    int64_t counted = 0, tried = 0, told_bad = 0;
+
+    begin(&chain);
+    for (int ever = 0; ever <= 1; ever++)
+        for (int64_t at = 0; at == 0 || at <= counted; at++) {
+            const struct inject plan = {.at = at, .times = ever ? INJECT_FOR_EVER : 1, .allocations = true};
+
+            if (at > 0 && dk_random_between(1, share()) != 1)
+                continue;
+            inject_start("verify", &plan);
+
+            int status = verify(chain.data, chain.len);
+            int64_t calls = inject_stop();
+
+            counted = at == 0 ? calls : counted;
+            tried += at > 0;
+            told_bad += status == BAD_DATA;
+            // What it says when it says something: any status of sysexits.h.
+            CU_ASSERT(status == 0 || (at > 0 && status >= 64 && status <= 78));
+        }
+    CU_ASSERT(counted > 1000);
+    printf("    %" PRId64 " allocations, %" PRId64 " faults tried, %" PRId64 " told as bad data\n", counted, tried,
+           told_bad);
+    end();
 }
 
 int main(int argc, char **argv)
 {
-    static const struct dk_case cases[] = {DK_CASE(every_flipped_bit_is_found), {0}};
+    static const struct dk_case cases[] = {DK_CASE(every_flipped_bit_is_found),
+                                          DK_CASE(verify_ends_in_order_without_memory), {0}};
+
+    memory_start();
 
     return dk_harness_main(argc, argv, "flips", cases);
 }
