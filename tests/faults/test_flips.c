@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A chain with its receipts: a measurement, a change of key, a record by the new key. Whichever bit of that file is
-// flipped, `dokiem verify` says so. It also ends in order when an allocation fails. One bit, or allocation, in 200, drawn
-// at random; every one with DOKIEM_LONG=1.
+// flipped, `dokiem verify` says so. It also ends in order when an allocation fails. One bit, or allocation, in 200,
+// drawn at random; every one with DOKIEM_LONG=1.
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
