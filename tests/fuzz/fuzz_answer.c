@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (key == NULL && (dk_key_generate(&key, NULL) != DK_OK || atexit(stop) != 0))
         abort();
-    if (dk_answer_read(line, size, &answer)) {
+    if (dk_answer_read(line, size, &answer) == DK_OK) {
         if (answer.status < 100 || answer.status > 599 || strlen(answer.reason) >= sizeof answer.reason ||
             !dk_text_is_clean(answer.reason, strlen(answer.reason)) || (int)dk_status_meaning(answer.status) < 0)
             abort();
