@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A chain with its receipts: a measurement, a change of key, a record by the new key. Whichever bit of that file is
-// flipped, `dokiem verify` says so. It also ends in order when an allocation fails. One bit, or allocation, in 200,
+// flipped, `dokiem verify` says so. It also ends in order when an allocation fails. One bit, or allocation, in 500,
 // drawn at random; every one with DOKIEM_LONG=1.
 #include <fcntl.h>
 #include <inttypes.h>
@@ -153,7 +153,7 @@ static int64_t share(void)
 {
     const char *text = getenv("DOKIEM_LONG");
 
-    return text != NULL && strcmp(text, "1") == 0 ? 1 : 200;
+    return text != NULL && strcmp(text, "1") == 0 ? 1 : 500;
 }
 
 static void begin(struct dk_buf *chain)
