@@ -165,6 +165,9 @@ static enum dk_err take_new_key(struct dk_intake *intake, struct entry *entry)
     enum dk_err err =
         dk_rotation_read(dk_buf_text(&entry->payload), entry->payload.len, &place, &key, &entry->fault);
 
+    // OpenSSL may tell a shortage of memory as a bad key, and a device does not send again what is refused for good.
+    if (err == DK_ERR_DATA)
+        err = dk_rotation_read(dk_buf_text(&entry->payload), entry->payload.len, &place, &key, &entry->fault);
     if (err != DK_OK)
         return err == DK_ERR_DATA ? refuse_for_fault(entry, 400) : err;
     err = dk_store_key(intake->store, dk_key_id(key), &known, &entry->fault);

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A chain with its receipts: a measurement, a change of key, a record by the new key. Whichever bit of that file is
-// flipped, `dokiem verify` says so. One bit in 500, drawn at random; every bit with DOKIEM_LONG=1.
+// flipped, `dokiem verify` says so. It also ends in order when an allocation fails. One bit, or allocation, in 500,
+// drawn at random; every one with DOKIEM_LONG=1.
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,13 +17,16 @@
 #include "agent/record/rotation.h"
 #include "agent/record/seal.h"
 #include "agent/verbs/verbs.h"
+#include "tests/faults/inject.h"
+#include "tests/faults/memory.h"
 #include "tests/harness/harness.h"
 #include "tests/sample/sample.h"
 
 enum { FILE_MAX_BYTES = 1 << 20, RECORDS = 3, BAD_DATA = 65 };
 
 static struct dk_key *keys[2], *collector;
-static int nothing; // /dev/null
+static int nothing;     // /dev/null
+static int64_t *shared; // with child processes
 
 static void add_receipt(const struct dk_record_facts *facts, const char *sha256, struct dk_buf *out)
 {
@@ -41,6 +46,10 @@ static void add_receipt(const struct dk_record_facts *facts, const char *sha256,
 static void add_record(struct dk_record_facts *facts, int64_t seq, struct dk_buf *out)
 {
     static char prev[DK_SHA256_TEXT_SIZE];
+
+    if (seq == 1)
+        prev[0] = '\0';
+
     dk_auto_buf struct dk_buf payload = dk_buf_make(DK_RECORD_MAX_BYTES), jws = dk_buf_make(DK_JWS_MAX_BYTES);
     dk_auto_buf struct dk_buf jwk = dk_buf_make(1000), proof = dk_buf_make(DK_ROTATION_PROOF_MAX);
 
@@ -97,8 +106,9 @@ static void keep(const char *name, const struct dk_key *key)
     CU_ASSERT_EQUAL_FATAL(dk_file_write(dk_harness_directory(), name, jwk.data, jwk.len, DK_WRITE_NEW, NULL), DK_OK);
 }
 
-// What the command says of the file, as its exit status.
-static int verify(const char *data, size_t len)
+// What the command says of the file, as its exit status. It confines its process, so it has one of its own. With a
+// plan, *calls gets how many allocations there were, 0 when it ended before it could say.
+static int verify(const char *data, size_t len, const struct inject *plan, int64_t *calls)
 {
     char path[PATH_MAX], key[PATH_MAX], collector_key[PATH_MAX];
     const char *folder = dk_harness_directory();
@@ -113,42 +123,76 @@ static int verify(const char *data, size_t len)
 
     CU_ASSERT_FATAL(fd >= 0 && write(fd, data, len) == (ssize_t)len && close(fd) == 0);
     (void)fflush(stdout);
+    *shared = 0;
 
-    // The verb shuts the process that it is in up for good.
     pid_t child = fork();
-    int status = -1;
+    int status = 0;
 
     if (child == 0) {
         dup2(nothing, STDOUT_FILENO);
         dup2(nothing, STDERR_FILENO);
-        _exit(dk_verb_verify(6, arguments));
+        inject_start("verify", plan);
+        status = dk_verb_verify(6, arguments);
+        *shared = inject_stop();
+        _exit(status);
     }
-    CU_ASSERT_FATAL(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status));
-    return WEXITSTATUS(status);
+    CU_ASSERT_FATAL(child > 0 && waitpid(child, &status, 0) == child);
+    *calls = *shared;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static void every_flipped_bit_is_found(void)
+static int verify_simply(const struct dk_buf *chain)
+{
+    int64_t calls;
+
+    return verify(chain->data, chain->len, &(struct inject){0}, &calls);
+}
+
+// One in how many is tried.
+static int64_t share(void)
 {
     const char *text = getenv("DOKIEM_LONG");
-    int64_t share = text != NULL && strcmp(text, "1") == 0 ? 1 : 500, tried = 0, missed = 0;
-    dk_auto_buf struct dk_buf chain = dk_buf_make(FILE_MAX_BYTES);
 
+    return text != NULL && strcmp(text, "1") == 0 ? 1 : 500;
+}
+
+static void begin(struct dk_buf *chain)
+{
     nothing = openat(AT_FDCWD, "/dev/null", O_WRONLY | O_CLOEXEC);
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CU_ASSERT_FATAL(nothing >= 0 && shared != MAP_FAILED);
     CU_ASSERT_EQUAL_FATAL(dk_key_generate(&keys[0], NULL), DK_OK);
     CU_ASSERT_EQUAL_FATAL(dk_key_generate(&keys[1], NULL), DK_OK);
     CU_ASSERT_EQUAL_FATAL(dk_key_generate(&collector, NULL), DK_OK);
     keep("device.jwk", keys[0]);
     keep("collector.jwk", collector);
-    make_chain(&chain);
-    CU_ASSERT_EQUAL_FATAL(verify(chain.data, chain.len), 0);
+    make_chain(chain);
+    CU_ASSERT_EQUAL_FATAL(verify_simply(chain), 0);
+}
+
+static void end(void)
+{
+    for (size_t i = 0; i < 2; i++)
+        dk_key_free(keys[i]);
+    dk_key_free(collector);
+    close(nothing);
+    munmap(shared, sizeof *shared);
+}
+
+static void every_flipped_bit_is_found(void)
+{
+    dk_auto_buf struct dk_buf chain = dk_buf_make(FILE_MAX_BYTES);
+    int64_t tried = 0, missed = 0;
+
+    begin(&chain);
     for (size_t bit = 0; bit < chain.len * 8; bit++) {
         char *at = &chain.data[bit / 8], before = *at;
 
-        if (dk_random_between(1, share) != 1)
+        if (dk_random_between(1, share()) != 1)
             continue;
         *at = (char)(before ^ 1 << bit % 8);
 
-        int status = verify(chain.data, chain.len);
+        int status = verify_simply(&chain);
 
         tried++;
         missed += status != BAD_DATA;
@@ -156,18 +200,47 @@ static void every_flipped_bit_is_found(void)
             printf("    bit %zu of byte %zu: exit status %d\n", bit % 8, bit / 8, status);
         *at = before;
     }
-    CU_ASSERT_EQUAL(verify(chain.data, chain.len), 0);
+    CU_ASSERT_EQUAL(verify_simply(&chain), 0);
     CU_ASSERT_EQUAL(missed, 0);
     printf("    %d records, each with its receipt, %zu bytes: %" PRId64 " bits flipped, %" PRId64 " missed\n", RECORDS,
            chain.len, tried, missed);
-    for (size_t i = 0; i < 2; i++)
-        dk_key_free(keys[i]);
-    dk_key_free(collector);
+    end();
+}
+
+static void verify_ends_in_order_without_memory(void)
+{
+    dk_auto_buf struct dk_buf chain = dk_buf_make(FILE_MAX_BYTES);
+    int64_t counted = 0, tried = 0, told_bad = 0;
+
+    begin(&chain);
+    for (int ever = 0; ever <= 1; ever++)
+        for (int64_t at = 0; at == 0 || at <= counted; at++) {
+            const struct inject plan = {.at = at, .times = ever ? INJECT_FOR_EVER : 1, .allocations = true};
+
+            if (at > 0 && dk_random_between(1, share()) != 1)
+                continue;
+
+            int64_t calls = 0;
+            int status = verify(chain.data, chain.len, &plan, &calls);
+
+            counted = at == 0 ? calls : counted;
+            tried += at > 0;
+            told_bad += status == BAD_DATA;
+            // What it says when it says something: any status of sysexits.h.
+            CU_ASSERT(status == 0 || (at > 0 && status >= 64 && status <= 78));
+        }
+    CU_ASSERT(counted > 1000);
+    printf("    %" PRId64 " allocations, %" PRId64 " faults tried, %" PRId64 " told as bad data\n", counted, tried,
+           told_bad);
+    end();
 }
 
 int main(int argc, char **argv)
 {
-    static const struct dk_case cases[] = {DK_CASE(every_flipped_bit_is_found), {0}};
+    static const struct dk_case cases[] = {DK_CASE(every_flipped_bit_is_found),
+                                          DK_CASE(verify_ends_in_order_without_memory), {0}};
+
+    memory_start();
 
     return dk_harness_main(argc, argv, "flips", cases);
 }
