@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -165,13 +166,23 @@ static void leave_run(struct dk_http *http, struct connection *connection)
     connection->seen = NULL;
 }
 
-// What the connection has moved so far is not payload of a run.
+// What the connection has moved so far is not payload of a run. What it has received and nobody has read is of the next
+// request: it may be there before the last one is seen to end.
 static void set_base(struct connection *connection)
 {
-    struct tcp_info info = ask_tcp(connection->fd);
+    enum { TRIES = 5 };
+    struct tcp_info info = ask_tcp(connection->fd), later = {0};
+    int unread = 0;
 
+    // Both at one moment.
+    for (int i = 0; i < TRIES && later.tcpi_bytes_received != info.tcpi_bytes_received; i++) {
+        info = ask_tcp(connection->fd);
+        if (ioctl(connection->fd, FIONREAD, &unread) != 0)
+            unread = 0;
+        later = ask_tcp(connection->fd);
+    }
     connection->noted_bytes = connection->noted_idle_ns = 0;
-    connection->base_received_bytes = (int64_t)info.tcpi_bytes_received;
+    connection->base_received_bytes = (int64_t)info.tcpi_bytes_received - unread;
     connection->base_acked_bytes = (int64_t)info.tcpi_bytes_acked;
     connection->base_busy_us = (int64_t)info.tcpi_busy_time;
 }
