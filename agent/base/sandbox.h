@@ -12,8 +12,8 @@
 enum { DK_SANDBOX_PATHS_MAX = 48, DK_SANDBOX_PORTS_MAX = 64 };
 
 enum dk_sandbox_network {
-    DK_SANDBOX_NO_NETWORK, // no socket is made, none is connected; what is open is used, and connections are accepted
-    DK_SANDBOX_CLIENT,     // sockets are made (AF_INET, AF_INET6, AF_NETLINK) and connected; none listens
+    DK_SANDBOX_NO_NETWORK,  // no socket is made, none is connected; what is open is used, and connections are accepted
+    DK_SANDBOX_CLIENT,      // sockets are made (AF_INET, AF_INET6, AF_NETLINK) and connected; none listens
     DK_SANDBOX_ANY_NETWORK, // no wall
 };
 
