@@ -72,7 +72,7 @@ class LoadedLatency(unittest.TestCase):
             self.assertIn("there was no", record["latency"][phase]["reason"])
         record = self.measure("--stamp", "off", "--only", "download")
         self.assertEqual({p: record["latency"][p]["reason"] for p in record["latency"]},
-                         dict.fromkeys(("idle", "download", "upload"), "not asked for"))
+                         dict.fromkeys(("idle", "download", "upload", "gateway"), "not asked for"))
 
 
 if __name__ == "__main__":
