@@ -264,6 +264,8 @@ struct dk_dns {
     struct dk_dns_query *queries; // `count` of them, owned by the measurement; NULL when there are none
 };
 
+enum { DK_PATH_MTU_MAX_BYTES = 9216 }; // longer packets are not tried
+
 // The longest IP packet that passes to the server in one piece (docs/methodology.md, "The way").
 struct dk_path_mtu {
     enum dk_status status; // OK: at least one packet was answered

@@ -251,7 +251,10 @@ static void report_path(const struct page *page, const struct dk_way_found *path
     if (!path->asked)
         return;
     if (mtu->status == DK_STATUS_OK) {
-        paragraph(page, label, COLOUR_NONE, "", _("path MTU %lld bytes"), (long long)mtu->answered_bytes);
+        paragraph(page, label, COLOUR_NONE, "",
+                  mtu->answered_bytes < DK_PATH_MTU_MAX_BYTES ? _("path MTU %lld bytes")
+                                                              : _("path MTU %lld bytes, or more"),
+                  (long long)mtu->answered_bytes);
         label = "";
     }
     if (mtu->status == DK_STATUS_OK && mtu->black_hole)

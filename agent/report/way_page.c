@@ -6,6 +6,7 @@
 #include "agent/report/page.h"
 #include "agent/report/parts.h"
 #include "agent/report/text.h"
+#include "probes/measurement.h"
 
 #define MEGA 1000000
 
@@ -55,7 +56,7 @@ static void add_mtu(struct dk_markup *m, const json_t *record)
     if (bytes < 0)
         return;
     begin_row(m, _("Path MTU"));
-    dk_markup_words(m, _("%lld bytes"), (long long)bytes);
+    dk_markup_words(m, bytes < DK_PATH_MTU_MAX_BYTES ? _("%lld bytes") : _("%lld bytes, or more"), (long long)bytes);
     if (dk_field_true(record, "path.mtu.black_hole")) {
         dk_markup_add(m, "; ");
         dk_markup_words(m, "%s", _("longer packets vanish unsaid (black hole?)"));

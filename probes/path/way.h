@@ -15,10 +15,10 @@
 #include <sys/socket.h>
 
 enum {
-    DK_WAY_PACKETS_MAX = 256,  // of one socket, numbered from 0
-    DK_WAY_BYTES_MAX = 9216,   // of an IP packet
+    DK_WAY_PACKETS_MAX = 256,                 // of one socket, numbered from 0
+    DK_WAY_BYTES_MAX = DK_PATH_MTU_MAX_BYTES, // of an IP packet
     DK_WAY_BYTES_MIN = 64,
-    DK_WAY_PORT = 33434,       // UDP: of packet 0, the next ones go to the next ports (traceroute's)
+    DK_WAY_PORT = 33434, // UDP: of packet 0, the next ones go to the next ports (traceroute's)
 };
 
 struct dk_way {
