@@ -178,7 +178,8 @@ class Wire(unittest.TestCase):
         for name, extra in (("upload", ()), ("download", ("-R",))):
             link = {**BASE, "reorder_ppm": 10_000, "reorder_us": 2000}
             sender, receiver = self.both_ends(f"order, {name}", link, *extra)
-            self.assertEqual(sender["out_of_order"], 0)
+            # What is sent again very soon looks the same there.
+            self.assertLess(4 * sender["out_of_order"], receiver["out_of_order"])
             self.assertGreater(receiver["out_of_order"], receiver["retransmissions"])
         sender, receiver = self.both_ends("twice, download", {**BASE, "duplicate_ppm": 10_000}, "-R")
         self.assertGreater(receiver["retransmissions"], sender["retransmissions"])

@@ -99,7 +99,9 @@ class Export(unittest.TestCase):
             for row, wanted in zip(rows, plain):
                 for name, value in wanted.items():
                     if name in row and name not in ("site.name", "link.operator"):
-                        self.assertEqual(row[name], str(value).lower() if isinstance(value, bool) else str(value), name)
+                        text = str(value).lower() if isinstance(value, bool) else str(value)
+                        # One id in 64 begins as a formula does.
+                        self.assertEqual(row[name], f"'{text}" if text.startswith("-") else text, name)
                 for value in row.values():
                     self.assertFalse(value[:1] in ("=", "+", "-", "@", "\t", "\r"), value)
                     self.assertNotIn("\n", value)
