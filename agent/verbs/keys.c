@@ -79,28 +79,16 @@ enum dk_err dk_ring_read_path(const char *path, enum dk_role role, struct dk_key
     return err;
 }
 
-static enum dk_err add_kept(const char *state_dir, struct dk_keys *ring, struct dk_fault *fault)
+// Adds what STATE/`name` holds, if it is there.
+static enum dk_err add_of_state(const char *state_dir, const char *name, enum dk_role role, struct dk_keys *ring,
+                                struct dk_fault *fault)
 {
-    char path[PATH_MAX + sizeof DK_KEYS_FOLDER + 1];
+    char path[PATH_MAX + 64];
     struct dk_fault reading = {0};
 
-    snprintf(path, sizeof path, "%s/%s", state_dir, DK_KEYS_FOLDER);
+    snprintf(path, sizeof path, "%s/%s", state_dir, name);
 
-    enum dk_err err = dk_ring_read_path(path, DK_ROLE_ANY, ring, &reading);
-
-    return err == DK_OK || err == DK_ERR_NO_INPUT
-               ? DK_OK
-               : dk_fail(fault, err, reading.where, reading.todo, "%s", reading.what);
-}
-
-static enum dk_err add_collector(const char *state_dir, struct dk_keys *ring, struct dk_fault *fault)
-{
-    char path[PATH_MAX + sizeof DK_COLLECTOR_KEY_FILE + 1];
-    struct dk_fault reading = {0};
-
-    snprintf(path, sizeof path, "%s/%s", state_dir, DK_COLLECTOR_KEY_FILE);
-
-    enum dk_err err = dk_ring_read_path(path, DK_ROLE_COLLECTOR, ring, &reading);
+    enum dk_err err = dk_ring_read_path(path, role, ring, &reading);
 
     return err == DK_OK || err == DK_ERR_NO_INPUT
                ? DK_OK
@@ -111,7 +99,7 @@ enum dk_err dk_ring_read_known(const char *state_dir, const struct dk_key *own, 
                                struct dk_fault *fault)
 {
     dk_auto_buf struct dk_buf jwk = dk_buf_make(1024);
-    enum dk_err err = add_kept(state_dir, ring, fault);
+    enum dk_err err = add_of_state(state_dir, DK_KEYS_FOLDER, DK_ROLE_ANY, ring, fault);
 
     if (err != DK_OK)
         return err;
@@ -120,7 +108,7 @@ enum dk_err dk_ring_read_known(const char *state_dir, const struct dk_key *own, 
         err = dk_keys_read_public(DK_KEY_FILE, dk_buf_text(&jwk), jwk.len, ring, fault);
     if (err != DK_OK)
         return dk_fail(fault, err, DK_KEY_FILE, NULL, "%s", dk_err_text(err));
-    return add_collector(state_dir, ring, fault);
+    return add_of_state(state_dir, DK_COLLECTOR_KEY_FILE, DK_ROLE_COLLECTOR, ring, fault);
 }
 
 enum dk_err dk_ring_read_state(const char *state_dir, struct dk_keys *ring, struct dk_fault *fault)
@@ -139,10 +127,12 @@ enum dk_err dk_ring_read_state(const char *state_dir, struct dk_keys *ring, stru
         return dk_ring_read_known(state_dir, own, ring, fault);
     if (err == DK_ERR_NO_INPUT) {
         // The public part of a key in a token is in the folder.
-        enum dk_err kept = add_kept(state_dir, ring, fault);
+        enum dk_err kept = add_of_state(state_dir, DK_KEYS_FOLDER, DK_ROLE_ANY, ring, fault);
 
-        if (kept != DK_OK || ring->count > 0)
-            return kept != DK_OK ? kept : add_collector(state_dir, ring, fault);
+        if (kept != DK_OK)
+            return kept;
+        if (ring->count > 0)
+            return add_of_state(state_dir, DK_COLLECTOR_KEY_FILE, DK_ROLE_COLLECTOR, ring, fault);
     }
     return dk_fail(fault, err, reading.where, reading.todo, "%s", reading.what);
 }

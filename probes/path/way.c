@@ -24,44 +24,14 @@ enum {
     HEADER_BYTES = 8, // of ICMP and of UDP
     IPV4_BYTES = 20,
     IPV6_BYTES = 40,
-    RAW_ICMP_FILTER = 1, // ICMP_FILTER of raw(7); <linux/icmp.h> does not go with <net/if.h>
     SEND_TRIES = 3,
 };
 
-// RFC 1071.
-static uint16_t checksum(const uint8_t *data, size_t len)
+static int open_socket(const struct dk_way *way, int family)
 {
-    uint32_t sum = 0;
-
-    for (size_t i = 0; i < len; i++)
-        sum += i % 2 == 0 ? (uint32_t)data[i] << 8 : data[i];
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~sum;
-}
-
-static int open_socket(struct dk_way *way, int family)
-{
-    int kind = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     int icmp = family == AF_INET6 ? (int)IPPROTO_ICMPV6 : (int)IPPROTO_ICMP;
-    int fd = socket(family, kind, way->udp ? (int)IPPROTO_UDP : icmp);
 
-    if (fd >= 0 || way->udp)
-        return fd;
-    fd = socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, icmp);
-    way->raw = fd >= 0;
-    if (fd >= 0 && family == AF_INET6) {
-        struct icmp6_filter filter;
-
-        ICMP6_FILTER_SETBLOCKALL(&filter);
-        ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &filter);
-        (void)setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof filter);
-    } else if (fd >= 0) {
-        uint32_t blocked = ~(UINT32_C(1) << ECHO_REPLY);
-
-        (void)setsockopt(fd, SOL_RAW, RAW_ICMP_FILTER, &blocked, sizeof blocked);
-    }
-    return fd;
+    return socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, way->udp ? (int)IPPROTO_UDP : icmp);
 }
 
 // No fragments, whatever the kernel has heard of the way; and what ICMP says.
@@ -107,7 +77,6 @@ bool dk_way_open(struct dk_way *way, const char *server, bool udp, const char *i
         snprintf(reason, DK_REASON_SIZE, "%s: %s", what, strerror(errno));
         return false;
     }
-    way->identifier = (uint16_t)(way->token >> 48);
     return true;
 }
 
@@ -149,17 +118,10 @@ int dk_way_send(struct dk_way *way, unsigned number, size_t bytes, int hop_limit
 
     if (!way->udp) {
         dk_put_u8(&w, way->ipv6 ? ICMP6_ECHO_REQUEST : ECHO_REQUEST);
-        dk_put_zero(&w, 3);
-        dk_put_u16(&w, way->identifier);
+        dk_put_zero(&w, 5); // the checksum and the identifier are the kernel's
         dk_put_u16(&w, (uint16_t)number);
     }
     dk_put_u64(&w, way->token);
-    if (!way->udp && !way->ipv6) {
-        uint16_t sum = checksum(packet, len);
-
-        packet[2] = (uint8_t)(sum >> 8);
-        packet[3] = (uint8_t)sum;
-    }
     if (way->udp)
         set_port(&to, (uint16_t)(DK_WAY_PORT + number));
     set_hop_limit(way, hop_limit);
@@ -249,13 +211,9 @@ static bool number_of(const struct dk_way *way, const struct sockaddr_storage *t
 
     uint8_t type = dk_get_u8(&r);
 
-    dk_get_skip(&r, 3);
-
-    uint16_t identifier = dk_get_u16(&r);
-
+    dk_get_skip(&r, 5);
     *out = dk_get_u16(&r);
-    return !r.failed && type == (way->ipv6 ? ICMP6_ECHO_REQUEST : ECHO_REQUEST) &&
-           (!way->raw || identifier == way->identifier) && *out < way->sent;
+    return !r.failed && type == (way->ipv6 ? ICMP6_ECHO_REQUEST : ECHO_REQUEST) && *out < way->sent;
 }
 
 // 1: an event. 0: nothing waits. -1: something else was there.
@@ -294,31 +252,19 @@ static int read_error(struct dk_way *way, struct dk_way_event *out)
     return 1;
 }
 
-// An echo reply, behind the IPv4 header that a raw socket gives.
 static bool read_echo(const struct dk_way *way, const uint8_t *data, size_t len, unsigned *number)
 {
     struct dk_reader r = {data, len, false};
 
-    if (way->raw && !way->ipv6) {
-        size_t header = (size_t)(dk_get_u8(&r) & 0xf) * 4;
-
-        if (header < IPV4_BYTES)
-            return false;
-        dk_get_skip(&r, header - 1);
-    }
-
     uint8_t type = dk_get_u8(&r);
 
-    dk_get_skip(&r, 3);
-
-    uint16_t identifier = dk_get_u16(&r);
-
+    dk_get_skip(&r, 5);
     *number = dk_get_u16(&r);
 
     uint64_t token = dk_get_u64(&r);
 
     return !r.failed && type == (way->ipv6 ? ICMP6_ECHO_REPLY : ECHO_REPLY) && token == way->token &&
-           (!way->raw || identifier == way->identifier) && *number < way->sent;
+           *number < way->sent;
 }
 
 static int read_answer(struct dk_way *way, struct dk_way_event *out)

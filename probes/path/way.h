@@ -2,7 +2,7 @@
 //
 // Packets that are not to be fragmented, with a chosen length and hop limit, and what comes back for them: an answer
 // of the server, or what ICMP says of them, by the kernel's error queue (ip(7), IP_RECVERR). Over ICMP echo (a ping
-// socket, else a raw one) or, without any privilege, UDP to ports where nobody is expected to listen.
+// socket; a run has given raw ones up by then) or UDP to ports where nobody is expected to listen.
 #pragma once
 
 #include "agent/base/clock.h"
@@ -23,11 +23,10 @@ enum {
 
 struct dk_way {
     int fd; // -1 while closed
-    bool udp, ipv6, raw;
-    uint16_t identifier; // of ICMP; the kernel puts another one where the socket is not raw
-    uint64_t token;      // in every packet: what only our own carry
-    unsigned sent;       // numbers from 0 to this one are out
-    int hop_limit;       // set on the socket; 0: the system's
+    bool udp, ipv6;
+    uint64_t token; // in every packet: what only our own carry
+    unsigned sent;  // numbers from 0 to this one are out
+    int hop_limit;  // set on the socket; 0: the system's
     struct sockaddr_storage server;
     socklen_t server_len;
 };
